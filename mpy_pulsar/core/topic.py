@@ -1,0 +1,49 @@
+"""Topic names and service URLs, checked before a byte goes to a broker."""
+from ..port import const
+
+_PLAIN_PORT = const(6650)
+_TLS_PORT = const(6651)
+
+
+def full_topic(name):
+    """A topic's full name, str; ValueError with what is wrong and what is accepted.
+
+    "name" is persistent://public/default/name; "tenant/namespace/name" is persistent; full names pass.
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError("a topic is a str that is not empty, not %r" % (name,))
+    domain, mark, path = name.partition("://")
+    if not mark:
+        domain = "persistent"
+        path = name if "/" in name else "public/default/" + name
+    parts = path.split("/")
+    if domain not in ("persistent", "non-persistent") or len(parts) != 3 or "" in parts:
+        raise ValueError(
+            "topic %r: use NAME, TENANT/NAMESPACE/NAME or persistent://TENANT/NAMESPACE/NAME" % name
+        )
+    return domain + "://" + path
+
+
+def parse_service_url(url):
+    """(uses TLS, [(host, port), …]) of "pulsar://h1:6650,h2" or "pulsar+ssl://…"; ValueError says what is wrong."""
+    scheme, mark, rest = url.partition("://")
+    if not mark or scheme not in ("pulsar", "pulsar+ssl"):
+        raise ValueError(
+            "service URL %r: use pulsar://HOST:6650 or pulsar+ssl://HOST:6651 (http addresses are the web port's)" % url
+        )
+    tls = scheme != "pulsar"
+    addresses = []
+    for text in rest.split("/")[0].replace(";", ",").split(","):
+        addresses.append(_address(text, _TLS_PORT if tls else _PLAIN_PORT, url))
+    return tls, addresses
+
+
+def _address(text, default_port, url):
+    if text.startswith("["):
+        host, mark, port = text[1:].partition("]")
+        port = port.lstrip(":")
+    else:
+        host, mark, port = text.partition(":")
+    if not host or (port and not port.isdigit()) or (port and not 0 < int(port) < 65536):
+        raise ValueError("service URL %r: %r is not HOST or HOST:PORT" % (url, text))
+    return host, int(port or default_port)

@@ -1,0 +1,135 @@
+"""One link: a Connection with its socket, one task that connects and reads, one that writes."""
+import asyncio
+
+from ..core.connection import Connection
+from ..errors import ConnectError, PulsarError
+from ..port import READ_BUFFER, const, ticks_ms
+from .stream import connect, readable, sleep_ms, wait, writable
+
+_FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER in core.handle)
+
+
+class Link:
+    """Runs a Connection until it fails; then `error` is set and the supervisor woken, who calls `stop`."""
+
+    def __init__(self, supervisor, address, proxy_to, limit, now):
+        """address: (host, port). proxy_to: "host:port" of the broker behind it, or None. limit: of the read buffer."""
+        self.address = address
+        self.proxy_to = proxy_to
+        self.error = None
+        self._supervisor = supervisor
+        self._wake = asyncio.Event()
+        self.wake = self._wake.set
+        size = min(READ_BUFFER, limit) if limit else READ_BUFFER
+        self.connection = Connection(self, bytearray(size), limit, now)
+        self._stream = None
+        self._writer = None
+        self._reader = asyncio.create_task(self._guard(self._read()))
+
+    def serves(self, url, tls_url, proxied):
+        """Is this the link to the broker that a look-up named?"""
+        return self._supervisor.place(url, tls_url, proxied) == (self.address, self.proxy_to)
+
+    def challenged(self):
+        """The broker asks for fresh credentials."""
+        self.connection.answer_challenge(*self._supervisor.authentication.credentials())
+
+    def describe(self):
+        """host:port, for error texts."""
+        return "%s:%d" % self.address
+
+    async def _guard(self, loop):
+        try:
+            await loop
+        except PulsarError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001
+            # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
+            self._fail(ConnectError("link to %s lost: %s" % (self.describe(), repr(error))))
+
+    def _fail(self, error):
+        if not self.error:
+            self.error = error
+        self._supervisor.attend()
+
+    async def _read(self):
+        stream = self._stream = await connect(*self.address)
+        connection = self.connection
+        method, data = self._supervisor.authentication.credentials()
+        connection.start(method, data, self.proxy_to)
+        self._writer = asyncio.create_task(self._guard(self._write()))
+        buffer = view = None
+        while True:
+            if buffer is not connection.buffer:
+                buffer = connection.buffer
+                view = memoryview(buffer)
+            filled = connection.filled
+            count = stream.readinto(view[filled:] if filled else buffer)
+            if count is None:
+                await readable(stream)
+            elif count:
+                connection.feed(count, ticks_ms())
+                await sleep_ms(0)
+            else:
+                raise ConnectError("link to %s closed by the broker" % self.describe())
+
+    async def _write(self):
+        connection = self.connection
+        control = connection.control
+        wake = self._wake
+        while True:
+            while control:
+                frame = control[0]
+                await self._put(frame, 0, len(frame))
+                control.pop(0)
+            pause = await self._write_data()
+            if pause:
+                await (wake.wait() if pause == _FOREVER else wait(wake, pause))
+                wake.clear()
+
+    async def _write_data(self):
+        """One frame of each handle that has one; ms to wait for the next, 0 where something was written."""
+        connection = self.connection
+        clock = self._supervisor.clock
+        now = ticks_ms()
+        clock.update(now)
+        pause = _FOREVER
+        for handle in list(connection.handles.values()):
+            ring = handle.ring
+            if ring is None:
+                frame = handle.ack_frame()
+                if frame:
+                    await self._put(frame, 0, len(frame))
+                    pause = 0
+                continue
+            slot = handle.next_frame(clock, now)
+            if slot >= 0:
+                await self._put(ring.buffer, ring.frame_start(slot), ring.frame_end(slot))
+                pause = 0
+            elif pause:
+                pause = min(pause, handle.due)
+        return pause
+
+    async def _put(self, buffer, start, end):
+        # A write that took nothing is tried again with the very same bytes; a frame once begun is finished, or the
+        # link goes down.
+        stream = self._stream
+        while start < end:
+            count = stream.write(buffer, start, end - start)  # pyright: ignore[reportCallIssue]
+            if count:
+                start += count
+            else:
+                await writable(stream)
+
+    async def stop(self):
+        """Take reader and writer down together, close the socket."""
+        for task in (self._reader, self._writer):
+            if task:
+                task.cancel()
+                try:
+                    await task
+                except asyncio.CancelledError:
+                    pass
+        if self._stream:
+            self._stream.close()
+            self._stream = None

@@ -1,0 +1,61 @@
+"""The interpreter's sockets and waits, the third of the three seams: MicroPython's half; CPython's is the shim's.
+
+A stream has readinto(buffer) and write(buffer, offset, size), which give a count of bytes, or None for "not now", and
+close(). Only one task may wait to read from a stream and one to write: asyncio's poller keeps one of each.
+"""
+import sys
+
+if sys.implementation.name == "micropython":
+    import asyncio
+    import socket
+    from asyncio import sleep_ms
+
+    from ..port import const
+
+    # The connection is under way: EINPROGRESS of unix, of lwIP ports and of ESP32.
+    _IN_PROGRESS = (115, 118, 119)
+    _IPPROTO_TCP = const(6)
+    # rp2 has its own number; by 1 it would set something else and leave Nagle's algorithm on.
+    _TCP_NODELAY = getattr(socket, "TCP_NODELAY", 1)
+
+    def readable(stream):
+        """Awaitable: until there is something to read, or the stream is broken."""
+        yield asyncio.core._io_queue.queue_read(stream)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def writable(stream):
+        """Awaitable: until something can be written, or the stream is broken."""
+        yield asyncio.core._io_queue.queue_write(stream)  # pyright: ignore[reportAttributeAccessIssue]
+
+    async def wait(event, milliseconds):
+        """Until the event is set, or the time is over."""
+        try:
+            await asyncio.wait_for_ms(event.wait(), milliseconds)
+        except asyncio.TimeoutError:
+            pass
+
+    async def connect(host, port):
+        """A stream to host:port; OSError at once or with the first read or write where nobody answers."""
+        address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+        stream = socket.socket(address[0])
+        try:
+            stream.setblocking(False)
+            try:
+                stream.connect(address[-1])
+            except OSError as error:
+                if error.errno not in _IN_PROGRESS:
+                    raise
+            await writable(stream)
+            stream.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+else:
+    from cpython_shim.stream import (  # noqa: F401
+        connect,  # pyright: ignore[reportAssignmentType]
+        readable,
+        sleep_ms,
+        wait,
+        writable,
+    )

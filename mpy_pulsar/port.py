@@ -1,0 +1,36 @@
+"""What differs between interpreters below the core: const, ticks, the epoch, and the defaults of board and twin.
+
+The first of the three seams (the others: wire/kernels, net/stream). MicroPython's half stands here, CPython's in
+`cpython_shim.port`. Imports nothing of ours on a device.
+"""
+import sys
+
+if sys.implementation.name == "micropython":
+    from gc import collect
+    from micropython import const
+    from time import gmtime, ticks_add, ticks_diff, ticks_ms, time
+
+    _UNIX_OF_2000 = const(946684800)
+
+    # Ports count from 1970 (unix, rp2) or from 2000 (esp32).
+    _EPOCH = _UNIX_OF_2000 if gmtime(0)[0] == 2000 else 0
+
+    def unix_seconds():
+        """Seconds since 1970, int; as right as the board's clock is."""
+        return int(time()) + _EPOCH
+
+    SEND_BUFFER = 4096  # bytes of a producer's ring
+    BATCHES = 16  # batches in a ring, open and in flight
+    BATCH_MESSAGES = 100
+    BATCH_BYTES = 4096
+    READ_BUFFER = 2048  # bytes of a link's read buffer at first
+    READ_LIMIT = 2048  # it may grow up to this many; 0: up to the broker's largest frame
+    READ_LIMIT_CONSUMER = 4096  # the same once a consumer is open
+    QUEUE_BYTES = 16384  # received and not yet taken; 0: bounded by permits alone
+    RECEIVER_QUEUE = 4  # permits
+    SEND_TIMEOUT = 0  # ms; 0: none
+else:
+    from cpython_shim.port import (  # noqa: F401
+        BATCH_BYTES, BATCH_MESSAGES, BATCHES, QUEUE_BYTES, READ_BUFFER, READ_LIMIT, READ_LIMIT_CONSUMER,
+        RECEIVER_QUEUE, SEND_BUFFER, SEND_TIMEOUT, collect, const, ticks_add, ticks_diff, ticks_ms, unix_seconds,
+    )

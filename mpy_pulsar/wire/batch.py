@@ -1,0 +1,323 @@
+"""The ring of one producer: the open batch, behind it those in flight, each as the frame that the broker will get.
+
+A message is written into the open batch the moment it is sent. Closing a batch stores a few small numbers. The frame's
+head (SEND, checksum, MessageMetadata) is written right to left before the entries when the frame is first transmitted:
+only then are name, sequence id and time known. From then on the frame never changes; it is resent from here until its
+receipt.
+"""
+from ..errors import MessageTooBig, QueueFull
+from ..port import const
+from .commands import wrap
+from .kernels import copy, put_checksum, put_entry
+from .writer import Writer
+
+_SEND = const(6)
+_LOW = const(28)
+_LOW_MASK = const(0xFFFFFFF)
+_ENTRY_HEAD = const(9)  # metadata size, tag and number of payload_size before a bare payload of up to 2^28 - 1 bytes
+_SIZE = const(4)
+
+# The largest head: 40 of sizes and SEND, 10 of magic, checksum and metadata size, 46 of metadata besides the name.
+_HEAD_ROOM = const(96)
+_NAME_MOST = const(64)
+
+_LATE = const(-1)
+_OUT_OF_STEP = const(-2)
+
+
+class BatchRing:
+    """Batches by number: oldest <= unsent <= open. What belongs to batch n stands at index n % slots of five lists.
+
+    The open batch always has a slot: with all others in flight it goes on filling until a receipt frees one.
+    """
+
+    def __init__(self, buffer, producer_id, slots, max_messages, max_bytes):
+        """buffer: bytearray, its length is the producer's memory for messages. max_messages, max_bytes: of a batch."""
+        self.buffer = buffer
+        self.producer_id = producer_id
+        self.max_messages = max_messages
+        self.max_bytes = max_bytes
+        self.failure = None  # set by `fail`: nothing is accepted any more
+        self.name = None
+        self.head_room = _HEAD_ROOM + _NAME_MOST
+        self.oldest = 0
+        self.unsent = 0
+        self.open = 0
+        self.sequence = 0  # of the next message to be transmitted first: low 28 bits and what is above
+        self.sequence_high = 0
+        self._slots = slots
+        self._entries = [0] * slots  # where the first entry starts
+        self._frames = [0] * slots  # where the frame starts, -1 before it has its head
+        self._ends = [0] * slots
+        self._counts = [0] * slots  # messages; -1 - n: unbatched, with n bytes of metadata before the payload
+        self._sequences = [0] * slots  # low 28 bits of the first message's id
+        self._count = 0  # messages in the open batch
+        self._start = 0  # its first entry
+        self._end = 0
+        self._limit = 0  # it may grow up to here; 0: there is none
+        self._free_end = 0  # where the space found last ends
+        self._writer = Writer(buffer, 0)
+
+    def set_name(self, name):
+        """The producer's name (bytes, at most 64), which every frame carries."""
+        self.name = name
+        self.head_room = _HEAD_ROOM + len(name)
+
+    def add(self, payload):
+        """Append a message that is nothing but `payload` to the open batch; allocates nothing.
+
+        True where the writer should be woken: on a batch's first message and on a full batch. QueueFull where there is
+        no room now, MessageTooBig where there never will be.
+        """
+        size = len(payload)
+        end = self._end
+        if end + size + _ENTRY_HEAD > self._limit:
+            end = self._open_batch(size + _ENTRY_HEAD)
+        self._end = put_entry(self.buffer, end, payload, size)
+        count = self._count + 1
+        self._count = count
+        if count >= self.max_messages:
+            self.close_batch()
+            return True
+        return count == 1
+
+    def add_entry(self, payload, metadata):
+        """The same for a message with more than a payload; metadata: bytes of its SingleMessageMetadata."""
+        size = len(payload)
+        head = len(metadata)
+        at = self._end
+        if at + _SIZE + head + size > self._limit:
+            at = self._open_batch(_SIZE + head + size)
+        buffer = self.buffer
+        writer = self._writer
+        at += _SIZE
+        writer.start = at
+        writer.uint32(head)
+        copy(buffer, at, metadata, 0, head)
+        at += head
+        copy(buffer, at, payload, 0, size)
+        self._end = at + size
+        self._count += 1
+        if self._count >= self.max_messages:
+            self.close_batch()
+            return True
+        return self._count == 1
+
+    def add_unbatched(self, payload, metadata):
+        """A message that is a frame of its own; metadata: the bytes of its MessageMetadata from field 4 up."""
+        size = len(payload)
+        head = len(metadata)
+        at = self._open_batch(head + size)
+        copy(self.buffer, at, metadata, 0, head)
+        copy(self.buffer, at + head, payload, 0, size)
+        self._end = at + head + size
+        self._count = -1 - head
+        self.close_batch()
+        return True
+
+    def has_room(self, size):
+        """Will the next bare message of `size` bytes be accepted? Allocates nothing."""
+        need = size + _ENTRY_HEAD
+        if self.failure or need + self.head_room + _ENTRY_HEAD > len(self.buffer):
+            return False
+        if self._end + need <= self._limit:
+            return True
+        number = self.open + 1 if self._count else self.open
+        if number - self.oldest >= self._slots:
+            return False
+        return self._place(need, number) >= 0
+
+    def _open_batch(self, need):
+        """Close the open batch and open the next with room for `need` bytes; where its first entry goes."""
+        if self.failure:
+            raise self.failure
+        self.refuse_unfit(need)
+        number = self.open + 1 if self._count else self.open
+        if number - self.oldest >= self._slots:
+            raise QueueFull("%d batches are in flight: wait with `await producer.room(size)`" % self._slots)
+        start = self._place(need, number)
+        if start < 0:
+            raise QueueFull("the send buffer is full: wait with `await producer.room(size)`")
+        self.close_batch()
+        start += self.head_room
+        self._start = self._end = start
+        # A message larger than a batch may be is a batch of its own.
+        most = need if need > self.max_bytes else self.max_bytes
+        limit = self._free_end
+        self._limit = start + most if most < limit - start else limit
+        return start
+
+    def refuse_unfit(self, size):
+        """Raise MessageTooBig for `size` bytes that do not even fit the empty buffer."""
+        if size + self.head_room + _ENTRY_HEAD > len(self.buffer):
+            raise MessageTooBig(
+                "a message of %d bytes and its head of up to %d do not fit a send buffer of %d bytes: enlarge"
+                " send_buffer_size" % (size, self.head_room + _ENTRY_HEAD, len(self.buffer))
+            )
+
+    def _place(self, need, number):
+        """Where batch `number` would start, its head room first, or -1; `_free_end` is then where its space ends."""
+        need += self.head_room
+        size = len(self.buffer)
+        if number == self.oldest:
+            self._free_end = size
+            return 0
+        start = self._end if self._count else self._ends[(number - 1) % self._slots]
+        lowest = self._lowest()
+        if start > lowest:
+            self._free_end = size
+            if start + need <= size:
+                return start
+            start = 0
+        self._free_end = lowest
+        return start if start + need <= lowest else -1
+
+    def _lowest(self):
+        """Where the space of the oldest batch begins."""
+        if self.oldest == self.open:
+            return self._start - self.head_room
+        slot = self.oldest % self._slots
+        frame = self._frames[slot]
+        return self._entries[slot] - self.head_room if frame < 0 else frame
+
+    def close_batch(self):
+        """The open batch, if it holds a message, joins those in flight."""
+        if self._count:
+            slot = self.open % self._slots
+            self._entries[slot] = self._start
+            self._frames[slot] = -1
+            self._ends[slot] = self._end
+            self._counts[slot] = self._count
+            self._count = 0
+            self.open += 1
+        self._limit = self._end = 0
+
+    def next_frame(self, low, high):
+        """The slot of the next frame to transmit, or -1; low, high: publish time in ms since 1970, in two halves.
+
+        Takes the open batch where nothing else waits, unless that would leave no slot to go on with.
+        """
+        if self.unsent == self.open:
+            if not self._count or (self.open + 1 - self.oldest >= self._slots and self.oldest != self.open):
+                return -1
+            self.close_batch()
+        slot = self.unsent % self._slots
+        if self._frames[slot] < 0:
+            self._dress(slot, low, high)
+        self.unsent += 1
+        return slot
+
+    def frame_start(self, slot):
+        """Where the frame of a slot starts in `buffer`."""
+        return self._frames[slot]
+
+    def frame_end(self, slot):
+        """Where it ends."""
+        return self._ends[slot]
+
+    def _dress(self, slot, time_low, time_high):
+        """Write SEND, checksum and metadata right-aligned before the entries; the frame gets its sequence ids."""
+        start = self._entries[slot]
+        end = self._ends[slot]
+        count = self._counts[slot]
+        low = self.sequence
+        high = self.sequence_high
+        self._sequences[slot] = low
+        writer = self._writer
+        writer.start = start
+        metadata_end = start
+        last_low = low
+        last_high = high
+        if count < 0:
+            metadata_end -= 1 + count
+        else:
+            last_low += count - 1
+            last_high += last_low >> _LOW
+            last_low &= _LOW_MASK
+            writer.number(24, last_low, last_high)
+            writer.number(11, count)
+        writer.number(3, time_low, time_high)
+        writer.number(2, low, high)
+        writer.data(1, self.name)
+        writer.uint32(metadata_end - writer.start)
+        checksum = writer.start - 4
+        put_checksum(self.buffer, checksum, end)
+        self.buffer[checksum - 2] = 0x0E
+        self.buffer[checksum - 1] = 0x01
+        command = checksum - 2
+        writer.start = command
+        if count > 0:
+            writer.number(6, last_low, last_high)
+            writer.number(3, count)
+        writer.number(2, low, high)
+        writer.number(1, self.producer_id)
+        wrap(writer, _SEND, command)
+        writer.uint32(command - writer.start)
+        writer.uint32(end - writer.start)
+        self._frames[slot] = writer.start
+        last_low += 1
+        self.sequence = last_low & _LOW_MASK
+        self.sequence_high = last_high + (last_low >> _LOW)
+
+    def receipt(self, sequence):
+        """Release the oldest batch, confirmed by the low 28 bits of its first id: its number.
+
+        -1: a late receipt, to be ignored. -2: receipts are out of step, the link is of no more use.
+        """
+        number = self.oldest
+        if number == self.unsent:
+            return _LATE
+        ahead = (sequence - self._sequences[number % self._slots]) & _LOW_MASK
+        if ahead:
+            return _LATE if ahead > _LOW_MASK >> 1 else _OUT_OF_STEP
+        self.oldest = number + 1
+        return number
+
+    def refuse(self, sequence):
+        """Release the oldest batch, which the broker refused, naming the low 28 bits of its last id: its number.
+
+        -1: it names another.
+        """
+        number = self.oldest
+        if number == self.unsent:
+            return _LATE
+        slot = number % self._slots
+        last = self._sequences[slot] + max(self._counts[slot], 1) - 1
+        if (sequence - last) & _LOW_MASK:
+            return _LATE
+        self.oldest = number + 1
+        return number
+
+    def rewind(self):
+        """The link is gone: every frame in flight is to be transmitted again, unchanged and in order."""
+        self.unsent = self.oldest
+
+    def last_batch(self):
+        """The number of the batch that holds the message added last."""
+        return self.open if self._count else self.open - 1
+
+    def last_index(self):
+        """That message's place in its batch; -1: it is unbatched."""
+        count = self._count or self._counts[(self.open - 1) % self._slots]
+        return count - 1 if count > 0 else -1
+
+    def size_of(self, number):
+        """Messages in a batch that is in flight or was released last, 0: unbatched."""
+        return max(self._counts[number % self._slots], 0)
+
+    def idle(self):
+        """Has everything accepted been confirmed?"""
+        return self.oldest == self.open and not self._count
+
+    def only_open(self):
+        """Is all there is to transmit a batch that is not full?"""
+        return self.unsent == self.open and self._count > 0
+
+    def waiting(self):
+        """Is there something to transmit, full or not?"""
+        return self.unsent != self.open or self._count > 0
+
+    def fail(self, error):
+        """Accept nothing any more: every later `add` raises `error`."""
+        self.failure = error
+        self._limit = 0

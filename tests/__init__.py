@@ -1,0 +1,1 @@
+"""Tests of the whole project; tests/unit alone is no package, since MicroPython runs its files by name."""

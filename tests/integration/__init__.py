@@ -1,0 +1,1 @@
+"""Tests against a running broker: the development broker and Apache Pulsar itself."""

@@ -1,0 +1,1 @@
+"""Tests on CPython alone: pytest, protobuf as oracle, hypothesis."""

@@ -1,0 +1,13 @@
+"""What unit tests share; runs on both interpreters and needs neither pytest nor a standard library beyond sys."""
+
+
+def raises(error_class, function, *args, **kwargs):
+    """Call function(*args, **kwargs), which must raise `error_class` (a class or a tuple of them); return the error.
+
+    Raises AssertionError when it returns instead; an error of any other class passes through.
+    """
+    try:
+        outcome = function(*args, **kwargs)
+    except error_class as error:
+        return error
+    raise AssertionError("%r was expected and %r came back" % (error_class, outcome))

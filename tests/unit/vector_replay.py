@@ -1,0 +1,100 @@
+"""Replays vector files on whatever interpreter runs it, as a test and as a program:
+
+    MICROPYPATH=.:.frozen micropython tests/unit/vector_replay.py FILE …
+    python -m tests.unit.vector_replay FILE …
+
+prints every vector that fails and ends with `N passed, N failed (client path N, generic path N)`, the last two being
+of those that passed. Client path: in the direction in which a client meets it, the vector went through the functions
+that the client itself calls. (What only one of the two directions is of use for is tried in the other as well.)
+"""
+import gc
+import sys
+
+from tests.unit.vector_file import read
+
+PARTS = ("encode", "commands", "messages")  # encoding and sums; decoding but for messages; decoding those
+_SUMS = ("crc32c", "varint", "zlib", "hash")
+
+
+class Replay:
+    """Counts of what was replayed, and what was wrong."""
+
+    def __init__(self, parts=PARTS):
+        """parts: what is to be done (a small heap holds the modules of one part at a time)."""
+        self.passed = 0
+        self.client = 0
+        self.generic = 0
+        self.failures = []  # (name, text)
+        self.unneeded = []  # names of what no producer, consumer or reader has a use for
+        self._parts = parts
+
+    def file(self, path):
+        """Replay all vectors of a file."""
+        for vector in read(path):
+            if vector.kind == "unneeded":
+                self.unneeded.append(vector.name)
+            else:
+                self.vector(vector)
+            vector = None
+            gc.collect()
+
+    def vector(self, vector):
+        """Replay one, unless it belongs to none of the parts."""
+        try:
+            by_client = self._one(vector)
+        except Exception as error:  # noqa: BLE001
+            # Whatever a wrong vector, or a wrong client, brings about is the vector's failure.
+            self.failures.append((vector.name, str(error) if type(error).__name__ == "Difference" else repr(error)))
+            return
+        if by_client is not None:
+            self.passed += 1
+            if by_client:
+                self.client += 1
+            else:
+                self.generic += 1
+
+    def _one(self, vector):
+        parts = self._parts
+        by_client = None
+        if "encode" in parts:
+            if vector.kind in _SUMS:
+                from tests.unit.vector_sums import replay_sum
+
+                return replay_sum(vector)
+            if not vector.decode_only:
+                from tests.unit.vector_encode import encode_vector
+
+                by_client = encode_vector(vector)
+        if vector.kind == "payload":
+            if "messages" in parts:
+                from tests.unit.vector_consumer import decode_payload
+
+                by_client = decode_payload(vector) or by_client or False
+        elif "commands" in parts and vector.kind not in _SUMS:
+            from tests.unit.vector_decode import decode_vector
+
+            by_client = decode_vector(vector) or by_client or False
+        return by_client
+
+    def summary(self):
+        """The counts in one line."""
+        return "%d passed, %d failed (client path %d, generic path %d)" % (
+            self.passed, len(self.failures), self.client, self.generic
+        )
+
+
+def main(paths):
+    """Replay files and print what came of it; returns the exit code."""
+    replay = Replay()
+    for path in paths:
+        replay.file(path)
+    for name, text in replay.failures:
+        print("FAILED %s: %s" % (name, text))
+    for name in replay.unneeded:
+        print("UNNEEDED %s" % name)
+    print(replay.summary())
+    return 1 if replay.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""Finding things: LOOKUP, PARTITIONED_METADATA, GET_TOPICS_OF_NAMESPACE, GET_SCHEMA."""
+
+from typing import TYPE_CHECKING, Any
+
+from tools.devbroker.frames import BaseCommand, ServerError, api
+from tools.devbroker.names import PERSISTENT, InvalidTopicName, TopicName
+from tools.devbroker.store import Refused
+
+if TYPE_CHECKING:
+    from tools.devbroker.session import Session
+
+_LOOKUP = api.CommandLookupTopicResponse
+_METADATA = api.CommandPartitionedTopicMetadataResponse
+
+
+def parse_topic(session: "Session", name: str) -> TopicName:
+    """The topic's name. Raises Refused: InvalidTopicName, TopicNotFound (namespace), NotAllowedError."""
+    try:
+        topic_name = TopicName.parse(name)
+    except InvalidTopicName as error:
+        raise Refused(ServerError.InvalidTopicName, str(error)) from None
+    namespaces = session.broker.namespaces
+    if namespaces is not None and topic_name.full_namespace not in namespaces:
+        raise Refused(ServerError.TopicNotFound, "Namespace not found")
+    if topic_name.domain != PERSISTENT:
+        text = "the development broker has no non-persistent topics"
+        raise Refused(ServerError.NotAllowedError, text)
+    return topic_name
+
+
+def lookup(session: "Session", message: Any, _payload: bytes) -> None:
+    """LOOKUP: always Connect, to this broker."""
+    try:
+        topic_name = parse_topic(session, message.topic)
+    except Refused as refusal:
+        session.send(
+            BaseCommand.LOOKUP_RESPONSE,
+            request_id=message.request_id,
+            response=_LOOKUP.Failed,
+            error=refusal.code,
+            message=refusal.text,
+        )
+        return
+    session.broker.store.serve(topic_name)
+    session.send(
+        BaseCommand.LOOKUP_RESPONSE,
+        request_id=message.request_id,
+        response=_LOOKUP.Connect,
+        brokerServiceUrl=session.broker.advertised_url,
+        authoritative=True,
+        proxy_through_service_url=session.broker.proxy_through_service_url,
+    )
+
+
+def partitioned_metadata(session: "Session", message: Any, _payload: bytes) -> None:
+    """PARTITIONED_METADATA: no topic is partitioned."""
+    try:
+        topic_name = parse_topic(session, message.topic)
+        if not message.metadata_auto_creation_enabled and session.broker.store.find(topic_name) is None:
+            raise Refused(ServerError.TopicNotFound, "")
+    except Refused as refusal:
+        session.send(
+            BaseCommand.PARTITIONED_METADATA_RESPONSE,
+            request_id=message.request_id,
+            response=_METADATA.Failed,
+            error=refusal.code,
+            message=refusal.text,
+        )
+        return
+    session.send(
+        BaseCommand.PARTITIONED_METADATA_RESPONSE,
+        request_id=message.request_id,
+        response=_METADATA.Success,
+        partitions=0,
+    )
+
+
+def topics_of_namespace(session: "Session", message: Any, _payload: bytes) -> None:
+    """GET_TOPICS_OF_NAMESPACE; filtering by pattern is left to the client."""
+    persistent = message.mode != api.CommandGetTopicsOfNamespace.NON_PERSISTENT
+    names = [
+        full_name
+        for full_name, topic in session.broker.store.topics.items()
+        if persistent and topic.name.full_namespace == message.namespace
+    ]
+    session.send(BaseCommand.GET_TOPICS_OF_NAMESPACE_RESPONSE, request_id=message.request_id, topics=names)
+
+
+def get_schema(session: "Session", message: Any, _payload: bytes) -> None:
+    """GET_SCHEMA: no topic has one."""
+    session.send(
+        BaseCommand.GET_SCHEMA_RESPONSE,
+        request_id=message.request_id,
+        error_code=ServerError.TopicNotFound,
+        error_message=f"Topic not found or no-schema {message.topic}",
+    )
+
+
+HANDLERS = {
+    BaseCommand.LOOKUP: lookup,
+    BaseCommand.PARTITIONED_METADATA: partitioned_metadata,
+    BaseCommand.GET_TOPICS_OF_NAMESPACE: topics_of_namespace,
+    BaseCommand.GET_SCHEMA: get_schema,
+}
