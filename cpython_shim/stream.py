@@ -62,11 +62,15 @@ def sleep_ms(milliseconds):
 
 
 async def wait(event, milliseconds):
-    """Until the event is set, or the time is over."""
+    """Until the event is set, or the time is over, which sets it too.
+
+    Not by `asyncio.wait_for`: before Python 3.12 that loses a cancellation which comes together with the event.
+    """
+    timer = asyncio.get_running_loop().call_later(milliseconds / 1000, event.set)
     try:
-        await asyncio.wait_for(event.wait(), milliseconds / 1000)
-    except asyncio.TimeoutError:
-        pass
+        await event.wait()
+    finally:
+        timer.cancel()
 
 
 async def connect(host, port):

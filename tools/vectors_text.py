@@ -160,15 +160,25 @@ def _field(field: dict[str, Any], value: Any) -> Iterator[str]:
 
 
 def _hex(text: str) -> str:
-    bytes.fromhex(text)
-    return text or "-"
+    """Hex as one word."""
+    return ",".join(_pieces(text))
 
 
 def hex_lines(word: str, text: str) -> list[str]:
     """`word` and hex, on as many lines as it takes."""
-    _hex(text)
+    return [f"{word} {piece}" for piece in _pieces(text)]
+
+
+def _pieces(text: str) -> list[str]:
+    """Hex in pieces of a line each; the same piece over and over again is written once, behind a count."""
+    bytes.fromhex(text)
     step = 2 * _LINE
-    return [f"{word} {text[at:at + step] or '-'}" for at in range(0, max(len(text), 1), step)]
+    counted: list[tuple[int, str]] = []
+    for at in range(0, max(len(text), 1), step):
+        piece = text[at:at + step] or "-"
+        count = counted.pop()[0] if counted and counted[-1][1] == piece else 0
+        counted.append((count + 1, piece))
+    return [piece if count == 1 else f"{count}*{piece}" for count, piece in counted]
 
 
 def _escaped(text: str) -> str:

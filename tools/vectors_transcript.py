@@ -100,10 +100,13 @@ class Recorder:
         for frame in frames:
             self.lines += [f"> {name}", *hex_lines("+", frame.hex())]
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """At the end."""
         if self._frames:
             raise ValueError(f"the script never heard {', '.join(self._frames)}")
+
+    def close(self) -> None:
+        """However it ended."""
 
 
 def lines() -> Iterator[str]:

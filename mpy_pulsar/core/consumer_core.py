@@ -111,8 +111,8 @@ class ConsumerCore(Handle):
                 " unacknowledged" % (self.topic, MessageId(message_id))
             ))
             self._return_permits(count or 1)
-        elif count * _SMALLEST_ENTRY > len(data) - payload:
-            self._give_up(message_id, 1, _BATCH_DESERIALIZE_ERROR, "a batch of %s claims more messages than it holds")
+        elif not fields.value[11] or count * _SMALLEST_ENTRY > len(data) - payload:
+            self._give_up(message_id, 1, _BATCH_DESERIALIZE_ERROR, "a batch of %s does not hold what it claims")
         else:
             self._queue.append(Entry(message_id, data, 4, payload, count, redelivery_count))
             self.arrived()

@@ -60,6 +60,13 @@ class MessageId:
     def __le__(self, other):
         return self._key() <= other._key()
 
+    # MicroPython does not turn a > b into b < a.
+    def __gt__(self, other):
+        return self._key() > other._key()
+
+    def __ge__(self, other):
+        return self._key() >= other._key()
+
     def __hash__(self):
         return hash(self._key())
 

@@ -27,6 +27,7 @@ class Supervisor:
         self._listener_name = listener_name
         self._links = {}  # by (address, proxy_to)
         self._turn = 0  # which of the service URL's hosts is tried next
+        self._closed = False
         self._wake = asyncio.Event()
         self.attend = self._wake.set
         self._task = asyncio.create_task(self._run())
@@ -64,7 +65,7 @@ class Supervisor:
 
     async def _run(self):
         try:
-            while True:
+            while not self._closed:
                 self._wake.clear()
                 now = ticks_ms()
                 self.clock.update(now)
@@ -143,11 +144,10 @@ class Supervisor:
 
     async def close(self):
         """Stop everything; no task and no socket stays behind."""
-        self._task.cancel()
-        try:
-            await self._task
-        except asyncio.CancelledError:
-            pass
+        # Told, not cancelled: it may be waiting for a link's cancelled tasks, where its own cancellation would be lost.
+        self._closed = True
+        self.attend()
+        await self._task
         for link in list(self._links.values()):
             await link.stop()
         self._links.clear()

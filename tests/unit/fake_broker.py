@@ -273,7 +273,12 @@ def entry_frame(entry, metadata, payload, consumer_id=2, checksum=True, broker_e
         rest = b"\x0e\x01" + (crc32c(covered) if checksum is True else checksum) + covered
     if broker_entry is not None:
         rest = b"\x0e\x02" + len(broker_entry).to_bytes(4, "big") + broker_entry + rest
-    head = command(MESSAGE, 1, consumer_id, 2, message_id(entry), *command_pairs)[4:]
+    return raw_frame(rest, 1, consumer_id, 2, message_id(entry), *command_pairs)
+
+
+def raw_frame(rest, *command_pairs):
+    """MESSAGE of these fields with whatever bytes behind it."""
+    head = command(MESSAGE, *command_pairs)[4:]
     return (len(head) + len(rest)).to_bytes(4, "big") + head + rest
 
 

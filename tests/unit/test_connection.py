@@ -272,16 +272,21 @@ def _open_broker():
 
 def _valid_frames():
     request = 5  # about where the half open ones' requests are
-    frames = [PING_FRAME, command(300, 1, 2), command(128, 1, 2), fake.single(1, b"payload", 4, (1, "k", 2, "v")), fake.batch(2, [b"one", b"two"]),
-              fake.single(3, b"x" * 1500), fake.single(4, b"x", broker_entry=b"\x10\x05", checksum=False),
-              command(fake.CONNECTED, 1, "fake", 2, 21, 3, 5242880), command(fake.AUTH_CHALLENGE, 1, "v"),
-              command(27, 1, 2), command(31, 1, 2, 2, True), command(68, 1, 1, 2, 1, 3, "pulsar://m"),
-              command(fake.CLOSE_CONSUMER, 1, 2, 2, fake.NO_REQUEST), command(fake.SEND_ERROR, 1, 1, 2, 0, 3, 22, 4, "no")]
+    frames = [
+        PING_FRAME, command(300, 1, 2), command(128, 1, 2), fake.single(1, b"payload", 4, (1, "k", 2, "v")),
+        fake.batch(2, [b"one", b"two"]), fake.single(3, b"x" * 1500),
+        fake.single(4, b"x", broker_entry=b"\x10\x05", checksum=False),
+        command(fake.CONNECTED, 1, "fake", 2, 21, 3, 5242880), command(fake.AUTH_CHALLENGE, 1, "v"),
+        command(27, 1, 2), command(31, 1, 2, 2, True), command(68, 1, 1, 2, 1, 3, "pulsar://m"),
+        command(fake.CLOSE_CONSUMER, 1, 2, 2, fake.NO_REQUEST), command(fake.SEND_ERROR, 1, 1, 2, 0, 3, 22, 4, "no"),
+    ]
     for handle in (1, 2, 3):
-        frames += [command(fake.SEND_RECEIPT, 1, handle, 2, 0, 3, fake.message_id(0)),
-                   command(fake.SEND_RECEIPT, 1, handle, 2, 2), command(fake.SEND_RECEIPT, 1, handle, 2, b"bytes", 3, 7),
-                   fake.single(5, b"q", consumer_id=handle), command(fake.CLOSE_PRODUCER, 1, handle, 2, 0),
-                   command(fake.SEND_ERROR, 1, handle, 2, 1, 3, 15, 4, b"\xff\xfe")]
+        frames += [
+            command(fake.SEND_RECEIPT, 1, handle, 2, 0, 3, fake.message_id(0)),
+            command(fake.SEND_RECEIPT, 1, handle, 2, 2), command(fake.SEND_RECEIPT, 1, handle, 2, b"bytes", 3, 7),
+            fake.single(5, b"q", consumer_id=handle), command(fake.CLOSE_PRODUCER, 1, handle, 2, 0),
+            command(fake.SEND_ERROR, 1, handle, 2, 1, 3, 15, 4, b"\xff\xfe"),
+        ]
     for kind in (13, 14, 17, 22, 24, 26, 30, 33, 35, 38, 40):
         for number in (request, request + 1):
             frames.append(command(kind, 1, number, 2, number, 3, 1, 4, number, 6, number))
@@ -295,9 +300,9 @@ def _bombard(broker, consumer, data, step):
         broker.feed(data, step)
         message = consumer.take()
         while message:
-            for read in (message.data, message.properties, message.partition_key, message.message_id, message.sequence_id):
+            for name in ("data", "properties", "partition_key", "message_id", "sequence_id"):
                 try:
-                    read()
+                    getattr(message, name)()
                 except ProtocolError:
                     pass
             consumer.acknowledge(message)

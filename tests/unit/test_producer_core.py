@@ -1,6 +1,6 @@
 """A producer: names and first ids, receipts and refusals, what is resent after a move, delay, and how waits end."""
-from mpy_pulsar.core.handle import CLOSED, IDLE, NEVER, OPENING, READY
-from mpy_pulsar.errors import AlreadyClosed, ConnectError, MessageTooBig, ProtocolError, PulsarError, QueueFull
+from mpy_pulsar.core.handle import IDLE, NEVER, OPENING, READY
+from mpy_pulsar.errors import AlreadyClosed, ConnectError, MessageTooBig, ProtocolError, PulsarError
 from mpy_pulsar.port import ticks_add
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIME, Broker, Ticket, opened_producer, producer_in_flight, reopen

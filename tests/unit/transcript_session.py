@@ -11,6 +11,7 @@ from mpy_pulsar.core.producer_core import ProducerCore, entry_metadata
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.writer import message as encode
 from tests.unit.vector_feed import feed
+from tests.unit.vector_file import from_hex
 from tests.unit.vector_generic import same
 
 TOPIC = "persistent://plant/line-7/press"
@@ -45,7 +46,7 @@ class Tape:
         data = bytearray()
         self._line = self._next()
         while self._line.startswith("+ "):
-            data.extend(bytes.fromhex(self._line[2:]))
+            data.extend(from_hex(self._line[2:]))
             self._line = self._next()
         return bytes(data)
 
@@ -58,9 +59,12 @@ class Tape:
         for frame in frames:
             same("what the client says, %s" % name, self._frame(">", name), frame)
 
-    def close(self):
+    def finish(self):
         """At the end; Difference where there is more on the tape."""
         same("left on the tape", "", self._line)
+
+    def close(self):
+        """However it ended."""
         self._file.close()
 
 
@@ -145,15 +149,18 @@ class Session:
 
     def run(self):
         """The whole session."""
-        self.connect()
-        self.open_producer()
-        self.send()
-        self.keep_alive()
-        self.open_consumer()
-        self.receive()
-        self.move_producer()
-        self.close()
-        self.tape.close()
+        try:
+            self.connect()
+            self.open_producer()
+            self.send()
+            self.keep_alive()
+            self.open_consumer()
+            self.receive()
+            self.move_producer()
+            self.close()
+            self.tape.finish()
+        finally:
+            self.tape.close()
 
     def connect(self):
         """CONNECT with a token: nothing else may leave before CONNECTED."""

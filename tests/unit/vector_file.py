@@ -32,8 +32,19 @@ class Vector:
         self.data = bytearray()
 
 
+def stored(name):
+    """The path of a file of tests/vectors."""
+    folder = __file__.replace("\\", "/").rsplit("/", 2)[0] if "/" in __file__ else ".."
+    return folder + "/vectors/" + name
+
+
 def from_hex(word):
-    """The bytes that `word` stands for; "-" is none."""
+    """The bytes that `word` stands for: hex, "-" for none, N*HEX for the same N times, or several of these with commas."""
+    if "," in word:
+        return b"".join([from_hex(piece) for piece in word.split(",")])
+    if "*" in word:
+        count, _, word = word.partition("*")
+        return unhexlify(word) * int(count)
     return b"" if word == "-" else unhexlify(word)
 
 

@@ -98,7 +98,7 @@ def run(batches: int) -> bool:
 
 def main() -> int:
     """Entry point; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description="Sensor, broker and reader on this machine.")
     parser.add_argument("--batches", type=int, default=10, help="of ten readings each (default %(default)s)")
     options = parser.parse_args()
     if not run(options.batches):

@@ -25,18 +25,26 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     directory = Path(options.directory) if options.directory else _throwaway_directory()
+    # Of a broker that failed, the directory holds the log that tells why.
+    throw_away = not options.directory
     try:
         status = _run(options, directory)
         print(f"the broker ended by itself (exit status {status}); see {directory}", file=sys.stderr)
+        throw_away = False
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-    except (MissingTool, FetchError, InUse, ProcessFailed, ImportError) as error:
+        return 0
+    except ProcessFailed as error:
+        print(error, file=sys.stderr)
+        throw_away = False
+        return 1
+    except (MissingTool, FetchError, InUse, ImportError) as error:
         print(error, file=sys.stderr)
         return 1
-    if not options.directory:
-        shutil.rmtree(directory)
-    return 0
+    finally:
+        if throw_away:
+            shutil.rmtree(directory)
 
 
 def _run(options: argparse.Namespace, directory: Path) -> int:

@@ -69,7 +69,7 @@ class Standalone:
         they are, they stay the same over restarts.
     heap_megabytes: the most that Java's heap may take.
 
-    Entering the block takes 4 to 9 s, and at the first time ever as long as the jars take to arrive. It raises
+    Entering the block takes 4 to 9 s, and the first time ever as long as the jars take to arrive. It raises
     jars.MissingTool, jars.FetchError, InUse, and processes.ProcessFailed when the broker does not come up.
     """
 

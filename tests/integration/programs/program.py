@@ -1,0 +1,78 @@
+"""What the programs of this folder share: a line of options as JSON in, lines of JSON out, `passed` as the last of them.
+
+One source for CPython and MicroPython. Whatever goes wrong ends a program with a traceback and without `passed`.
+"""
+import asyncio
+import gc
+import json
+import sys
+
+# The twin's tasks, or None: MicroPython keeps no such list.
+_all_tasks = getattr(asyncio, "all_tasks", None)
+
+
+def say(kind, **fields):
+    """One line for whoever started the program: a JSON object with its `kind`."""
+    fields["kind"] = kind
+    print(json.dumps(fields))
+
+
+def same(found, expected, what):
+    """Raise AssertionError unless both are equal."""
+    if found != expected:
+        raise AssertionError("%s: found %.300r, expected %.300r" % (what, found, expected))
+
+
+def true(condition, what):
+    """Raise AssertionError unless the condition holds."""
+    if not condition:
+        raise AssertionError(what)
+
+
+async def raises(kind, awaitable):
+    """The error of that class which the awaitable must end in."""
+    try:
+        outcome = await awaitable
+    except kind as error:
+        return error
+    raise AssertionError("no %s, but %.300r" % (kind.__name__, outcome))
+
+
+def options():
+    """The dict that stands as JSON in the first line of standard input.
+
+    Not an argument: MicroPython ends at once where one is longer than 255 bytes.
+    """
+    return json.loads(sys.stdin.readline())
+
+
+def content(number, size):
+    """`size` bytes that belong to `number`, of all values."""
+    return bytes([(number * 31 + place * 7) & 255 for place in range(size)])
+
+
+async def _nothing_left():
+    """Tasks and sockets of the client are all gone, which `Client.close` promises."""
+    # MicroPython's wait_for leaves its helper task to end in the loop's next turn.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    if _all_tasks:
+        tasks = [task for task in _all_tasks() if task is not asyncio.current_task()]
+        same(tasks, [], "tasks left behind")
+    else:
+        true(asyncio.core._task_queue.peek() is None, "a task was left behind")
+        same(len(asyncio.core._io_queue.map), 0, "sockets that somebody still waits for")
+
+
+def run(main):
+    """Run `main(options)`; say `passed` with what it returned, once nothing of it is left."""
+
+    async def whole():
+        outcome = await main(options())
+        await _nothing_left()
+        return outcome
+
+    outcome = asyncio.run(whole())
+    gc.collect()
+    say("passed", outcome=outcome)
