@@ -1,18 +1,38 @@
-"""The real broker that the integration tests share: started once a session, by the first test that asks."""
+"""The brokers that the integration tests share, each started once a session by the first test that asks for it, and
+the names of the interpreters that our programs run under."""
 
 import collections.abc
+import contextlib
+import importlib
 import secrets
 import shutil
+import socket
+import types
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.conftest import missing
+from tests.integration import runs
+from tools.devbroker import DevBrokerThread
 from tools.realbroker import jars
 from tools.realbroker.standalone import SHORTEST_TOKEN_KEY, Standalone
-
+from tools.tokens import KEY_BYTES, mint
 
 # Without the jars the first test waits for Maven, which on a slow line takes longer than any test may.
 _FETCH_SECONDS = 1300
+_ROLE = "device"
+_NO_MICROPYTHON = "no MicroPython"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A broker as a program sees it, and a token that it refuses."""
+
+    url: str
+    token: str
+    wrong_token: str
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,3 +71,68 @@ def real_broker(
         yield broker
     # pytest keeps the folders of three sessions: the log is worth it, tens of megabytes of ledgers are not.
     shutil.rmtree(directory / "data", ignore_errors=True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `runtime` runs once for the twin and once for each MicroPython."""
+    if "runtime" in metafunc.fixturenames:
+        boards = [entry.name for entry in runs.micropythons()] or [_NO_MICROPYTHON]
+        metafunc.parametrize("runtime", ["twin", *boards], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def runtime(request: pytest.FixtureRequest) -> str:
+    """The name of one interpreter, "twin" or a MicroPython's."""
+    if request.param == _NO_MICROPYTHON:
+        missing("no MicroPython was found: run `make setup`, which says what can be had")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def dev_place() -> collections.abc.Iterator[Place]:
+    """A development broker that wants tokens, one for the whole session."""
+    key = secrets.token_bytes(KEY_BYTES)
+    with DevBrokerThread(token_key=key) as broker:
+        yield Place(broker.url, mint(_ROLE, key), _foreign_token())
+
+
+@pytest.fixture(scope="session")
+def real_place(real_broker: Standalone) -> Place:
+    """The session's real broker, with a token that may produce and consume."""
+    real_broker.grant(_ROLE)
+    return Place(real_broker.url, real_broker.token(_ROLE), _foreign_token())
+
+
+def _foreign_token() -> str:
+    return mint(_ROLE, secrets.token_bytes(KEY_BYTES))
+
+
+@pytest.fixture(scope="session")
+def silent_url() -> collections.abc.Iterator[str]:
+    """The service URL of a port that is taken, so nobody else gets it, and on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield "pulsar://127.0.0.1:%d" % taken.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def apache() -> types.ModuleType:
+    """The module of Apache's own Python client."""
+    try:
+        return importlib.import_module("pulsar")
+    except ImportError:
+        missing("the official client is not installed here (`pip install pulsar-client`)")
+
+
+@pytest.fixture
+def apache_client(apache: types.ModuleType) -> collections.abc.Iterator[collections.abc.Callable[..., Any]]:
+    """Makes clients of Apache's own, which are closed after the test: `apache_client(url, token)`."""
+    with contextlib.ExitStack() as clients:
+
+        def connect(url: str, token: str | None = None) -> Any:
+            authentication = None if token is None else apache.AuthenticationToken(token)
+            quiet = apache.ConsoleLogger(apache.LoggerLevel.Error)
+            client = apache.Client(url, authentication, operation_timeout_seconds=30, logger=quiet)
+            return clients.enter_context(contextlib.closing(client))
+
+        yield connect

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -46,6 +47,16 @@ def micropythons(heap: str = HEAP, *folders: Path) -> list[Runtime]:
     """Every MicroPython of this machine; `folders` (default: the project's root) is where it finds our modules."""
     environment = interpreters.environment({"MICROPYPATH": interpreters.search_path(*folders)})
     return [Runtime(entry.name, tuple(entry.argv([], heap)), environment) for entry in interpreters.found()]
+
+
+def everyone(heap: str = HEAP) -> list[Runtime]:
+    """The twin and every MicroPython."""
+    return [twin(), *micropythons(heap)]
+
+
+def fresh_name(kind: str) -> str:
+    """A name for topics that no other test, nor an earlier run, has used."""
+    return f"{kind}-{uuid.uuid4().hex}"
 
 
 class Program:

@@ -11,6 +11,7 @@ from mpy_pulsar import (
     AlreadyClosed, AuthenticationError, AuthenticationToken, Client, ConsumerType, InitialPosition, MessageId,
     MessageTooBig, QueueFull, Timeout,
 )
+from mpy_pulsar.net.stream import wait
 from mpy_pulsar.port import ticks_diff, ticks_ms
 
 _LARGE = {
@@ -271,10 +272,7 @@ async def closed_ones_refuse(options, topic):
     producer = await client.create_producer(topic)
     consumer = await client.subscribe(topic, "all")
     true(producer.is_connected(), "an open producer is connected")
-    waiting = asyncio.create_task(consumer.receive())
-    await asyncio.sleep(0)
-    await consumer.close()
-    await raises(AlreadyClosed, waiting)
+    await asyncio.gather(raises(AlreadyClosed, consumer.receive()), consumer.close())
     await raises(AlreadyClosed, consumer.receive())
     await producer.close()
     await producer.close()
@@ -290,6 +288,28 @@ async def closed_ones_refuse(options, topic):
     await client.close()
     await raises(AlreadyClosed, client.create_producer(topic))
     await raises(AlreadyClosed, client.subscribe(topic, "all"))
+
+
+async def opened_and_closed_often(options, topic):
+    for number in range(40):
+        async with _connect(options) as client:
+            producer = await client.create_producer(topic)
+            producer.send_nowait(b"%d" % number)
+    async with _connect(options) as client:
+        consumer = await client.subscribe(topic, "all", initial_position=InitialPosition.Earliest)
+        messages = await _take(consumer, 40)
+        same([message.data() for message in messages], [b"%d" % number for number in range(40)], "contents")
+
+
+async def a_wait_keeps_its_cancellation(options, topic):
+    # In one turn of the loop what is waited for happens, and the task is cancelled: a lost cancellation is a hang.
+    event = asyncio.Event()
+    waiting = asyncio.create_task(wait(event, 600_000))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    event.set()
+    waiting.cancel()
+    await raises(asyncio.CancelledError, waiting)
 
 
 async def wrong_token(options, topic):
@@ -340,7 +360,8 @@ CHECKS = (
     batches_of_1_2_and_1000, the_defaults_small_buffers_do, empty_and_large_contents, properties_keys_and_event_time,
     send_nowait_and_flush, room_tells_what_fits, batching_delay, two_producers_and_two_consumers,
     async_with_and_async_for, a_cancelled_receive_loses_nothing, what_is_acknowledged_does_not_come_again,
-    closed_ones_refuse, wrong_token, nobody_listens, second_exclusive_consumer, bad_arguments,
+    closed_ones_refuse, opened_and_closed_often, a_wait_keeps_its_cancellation, wrong_token, nobody_listens,
+    second_exclusive_consumer, bad_arguments,
 )
 
 
