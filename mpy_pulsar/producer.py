@@ -122,7 +122,6 @@ class Producer:
             raise TypeError("a message is bytes: encode the str first")
         core = self.core
         size = len(content)
-        core.refuse_too_big(size)
         metadata = None
         if properties or partition_key is not None or ordering_key is not None or event_timestamp is not None:
             metadata = entry_metadata(size, properties, partition_key, ordering_key, event_timestamp)

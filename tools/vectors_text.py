@@ -62,7 +62,7 @@ def lines_of_vector(entry: dict[str, Any]) -> Iterator[str]:
         if _unneeded(entry):
             yield f"unneeded {name}"
             return
-        yield from [f"vector {name} {_kind(entry)}", *_body(entry), *hex_lines("+", entry["hex"]), "end"]
+        yield from [f"vector {name} {_kind(entry)}", f"size {len(bytes.fromhex(entry['hex']))}", *_body(entry), *hex_lines("+", entry["hex"]), "end"]
     except (VectorError, KeyError, TypeError, ValueError) as problem:
         raise VectorError(f"vector {name}: {problem if isinstance(problem, VectorError) else repr(problem)}") from None
 

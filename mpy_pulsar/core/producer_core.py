@@ -1,5 +1,5 @@
 """A producer without sockets or tasks: its ring of batches, what the broker says of them, and who waits for what."""
-from ..errors import MessageTooBig, ProtocolError
+from ..errors import ProtocolError
 from ..port import const, ticks_diff
 from ..wire.commands import key_values, producer
 from ..wire.scanner import signed
@@ -70,6 +70,7 @@ class ProducerCore(Handle):
             self.connection.expect_again(number, self)
             return False
         ring = self.ring
+        ring.largest = self.connection.max_message_size
         if self.name is None:
             try:
                 self._set_name(fields.text(buffer, 2))
@@ -171,13 +172,6 @@ class ProducerCore(Handle):
         ticket = self.tickets.pop(number, None)
         if ticket:
             ticket.finish(message_id, self.ring.size_of(number), error)
-
-    def refuse_too_big(self, size):
-        """Raise MessageTooBig for a payload above what the broker accepts."""
-        most = self.connection.max_message_size if self.connection else 0
-        if most and size > most:
-            raise MessageTooBig("a message of %d bytes; the broker accepts %d" % (size, most))
-
 
 def entry_metadata(size, properties, partition_key, ordering_key, event_timestamp):
     """SingleMessageMetadata of a message of `size` bytes in a batch."""

@@ -37,6 +37,7 @@ class BatchRing:
         self.producer_id = producer_id
         self.max_messages = max_messages
         self.max_bytes = max_bytes
+        self.largest = len(buffer)  # bytes of entries that the broker takes in one frame, once it has said so
         self.failure = None  # set by `fail`: nothing is accepted any more
         self.name = None
         self.head_room = _HEAD_ROOM + _NAME_MOST
@@ -118,7 +119,7 @@ class BatchRing:
     def has_room(self, size):
         """Will the next bare message of `size` bytes be accepted? Allocates nothing."""
         need = size + _ENTRY_HEAD
-        if self.failure or need + self.head_room + _ENTRY_HEAD > len(self.buffer):
+        if self.failure or need + self.head_room + _ENTRY_HEAD > len(self.buffer) or size > self.largest:
             return False
         if self._end + need <= self._limit:
             return True
@@ -142,18 +143,20 @@ class BatchRing:
         start += self.head_room
         self._start = self._end = start
         # A message larger than a batch may be is a batch of its own.
-        most = need if need > self.max_bytes else self.max_bytes
+        most = max(need, min(self.max_bytes, self.largest))
         limit = self._free_end
         self._limit = start + most if most < limit - start else limit
         return start
 
     def refuse_unfit(self, size):
-        """Raise MessageTooBig for `size` bytes that do not even fit the empty buffer."""
+        """Raise MessageTooBig for `size` bytes that do not even fit the empty buffer, or that the broker refuses."""
         if size + self.head_room + _ENTRY_HEAD > len(self.buffer):
             raise MessageTooBig(
                 "a message of %d bytes and its head of up to %d do not fit a send buffer of %d bytes: enlarge"
                 " send_buffer_size" % (size, self.head_room + _ENTRY_HEAD, len(self.buffer))
             )
+        if size > self.largest + _ENTRY_HEAD:
+            raise MessageTooBig("a message of %d bytes; the broker takes %d" % (size, self.largest))
 
     def _place(self, need, number):
         """Where batch `number` would start, its head room first, or -1; `_free_end` is then where its space ends."""

@@ -13,11 +13,11 @@ from tools import interpreters
 from tools.interpreters import ROOT, Interpreter
 from tools.vectors import FOLDER
 
-HEAP = "64K"
+HEAP = "56K"
 _VIPER = "kernels_viper.py"  # stays source: the interpreter compiles it for the chip it runs on
 # Each part in a process of its own, as the modules of all would not fit.
-PARTS = ("test_commands_are_encoded", "test_commands_are_decoded", "test_frames_are_encoded", "test_frames_are_decoded",
-         "test_numbers")
+PARTS = ("test_commands_are_encoded", "test_commands_are_decoded", "test_frames_are_encoded", "test_frames_of_messages_are_decoded",
+         "test_frames_of_commands_are_decoded", "test_numbers")
 
 
 @pytest.fixture(scope="module")

@@ -256,13 +256,19 @@ def test_a_full_batch_does_not_wait_for_its_delay():
     assert len(broker.sent(core)) == 1
 
 
-def test_a_payload_above_the_broker_s_maximum_is_refused_where_one_is_known():
-    core = fake.producer()
-    core.refuse_too_big(1 << 28)
-    broker, core = opened_producer()
+def test_neither_a_payload_nor_a_batch_is_larger_than_the_broker_takes():
+    broker, core = Broker(), fake.producer()
     broker.say(fake.CONNECTED, 1, "fake", 2, 21, 3, 1000)
-    core.refuse_too_big(1000)
-    assert "1000" in str(raises(MessageTooBig, core.refuse_too_big, 1001))
+    broker.open(core)
+    ring = core.ring
+    assert ring.has_room(1000) and not ring.has_room(1001)
+    assert "1000" in str(raises(MessageTooBig, ring.add, bytes(1010)))
+    raises(MessageTooBig, ring.refuse_unfit, 1010)
+    ring.add(bytes(1000))
+    for _ in range(20):
+        ring.add(bytes(100))
+    frames = broker.sent(core)
+    assert len(frames) == 4 and max([len(frame) for frame in frames]) < 1100
 
 
 def test_a_message_for_a_producer_s_id_is_ignored():

@@ -30,6 +30,8 @@ class Vector:
         self.stored = None  # what it is in the frame, where it is compressed
         self.checksum = None
         self.data = bytearray()
+        self.filled = 0  # bytes of `data` that have been read
+        self.nesting = [self.command]  # the messages that the lines being read belong to, the innermost last
 
 
 def stored(name):
@@ -68,6 +70,8 @@ def read(path):
                 continue
             if vector:
                 if word == "end":
+                    if vector.filled != len(vector.data):
+                        raise ValueError("vector %r has not the size it says" % vector.name)
                     yield vector
                     vector = None
                 else:
@@ -75,8 +79,6 @@ def read(path):
             elif word == "vector":
                 words = rest.split(" ")
                 vector = Vector(words[0], words[1], words[2] if len(words) > 2 else None, words)
-                nesting = [vector.command]
-                vector.nesting = nesting
             elif word in ("crc32c", "varint", "zlib", "hash", "unneeded"):
                 count = counts[word] = counts.get(word, 0) + 1
                 name = rest if word == "unneeded" else "%s-%d" % (word, count)
@@ -115,8 +117,16 @@ def _add(vector, word, rest):
     elif word == "bare":
         vector.singles.append(None)
         vector.singles.append(from_hex(rest))
+    elif word == "size":
+        # First of all: later a fragmented heap may not have it in one piece.
+        vector.data = bytearray(int(rest))
     elif word == "+":
-        vector.data.extend(from_hex(rest))
+        piece = from_hex(rest)
+        end = vector.filled + len(piece)
+        if end > len(vector.data):
+            raise ValueError("vector %r is larger than it says" % vector.name)
+        vector.data[vector.filled:end] = piece
+        vector.filled = end
     elif word in ("plain", "stored", "checksum"):
         setattr(vector, word, (getattr(vector, word) or b"") + from_hex(rest))
     else:

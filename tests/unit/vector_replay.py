@@ -26,7 +26,22 @@ class Replay:
         self.generic = 0
         self.failures = []  # (name, text)
         self.unneeded = []  # names of what no producer, consumer or reader has a use for
-        self._parts = parts
+        # Loaded before there is a vector, so that a small heap has its room in few pieces.
+        self._replay_sum = self._encode = self._decode = self._decode_payload = None
+        if "encode" in parts:
+            from tests.unit.vector_encode import encode_vector
+            from tests.unit.vector_sums import replay_sum
+
+            self._encode = encode_vector
+            self._replay_sum = replay_sum
+        if "commands" in parts:
+            from tests.unit.vector_decode import decode_vector
+
+            self._decode = decode_vector
+        if "messages" in parts:
+            from tests.unit.vector_consumer import decode_payload
+
+            self._decode_payload = decode_payload
 
     def file(self, path):
         """Replay all vectors of a file."""
@@ -54,26 +69,15 @@ class Replay:
                 self.generic += 1
 
     def _one(self, vector):
-        parts = self._parts
+        """True: client path; False: generic path; None: it belongs to none of the parts."""
+        if vector.kind in _SUMS:
+            return self._replay_sum and self._replay_sum(vector)
         by_client = None
-        if "encode" in parts:
-            if vector.kind in _SUMS:
-                from tests.unit.vector_sums import replay_sum
-
-                return replay_sum(vector)
-            if not vector.decode_only:
-                from tests.unit.vector_encode import encode_vector
-
-                by_client = encode_vector(vector)
-        if vector.kind == "payload":
-            if "messages" in parts:
-                from tests.unit.vector_consumer import decode_payload
-
-                by_client = decode_payload(vector) or by_client or False
-        elif "commands" in parts and vector.kind not in _SUMS:
-            from tests.unit.vector_decode import decode_vector
-
-            by_client = decode_vector(vector) or by_client or False
+        if self._encode and not vector.decode_only:
+            by_client = self._encode(vector)
+        decode = self._decode_payload if vector.kind == "payload" else self._decode
+        if decode:
+            by_client = decode(vector) or by_client or False
         return by_client
 
     def summary(self):
