@@ -54,19 +54,22 @@ def received(name: str, entry: Entry, ledger_id: int, entry_id: int, **more: Any
 
 def _of_all_kinds() -> list[dict[str, Any]]:
     return [
-        single(b"with all", properties=key_values(unit="K", Ä="", long="y" * 200), partition_key="line-7",
+        single(b"with all", properties=key_values(unit="K", Ä="", long="y" * 130), partition_key="line-7",
                event_time=TIME - 5, partition_key_b64_encoded=False, ordering_key="00ff10", sequence_id=41),
         single(b""),
         single(b"", partition_key="gone", null_value=True),
-        single(bytes(range(256)), event_time=0, ordering_key=""),
+        single(bytes(range(0, 256, 5)), event_time=0, ordering_key=""),
         single(b"x" * 127),
         single(b"x" * 128, partition_key="é中😀"),
     ]
 
 
+def _readings(count: int) -> list[dict[str, Any]]:
+    return [single(b"t=%d" % number) for number in range(count)]
+
+
 def sent() -> list[Entry]:
     """SEND frames, and some of commands."""
-    readings = [single(b"t=%d" % number) for number in range(200)]
     two = [single(b"21.5"), single(b"21.75", partition_key="k")]
     return [
         {"name": "frame-ping", "frame": "simple", "command": base_command("PING", {})},
@@ -92,7 +95,7 @@ def sent() -> list[Entry]:
         send_batch("batch-of-2", two, 11, producer_id=300),
         send_batch("batch-of-empty", [single(b"")], 12),
         send_batch("batch-of-all-kinds", _of_all_kinds(), 13),
-        send_batch("batch-of-200", readings, 2**28 - 100),
+        send_batch("batch-of-30", _readings(30), 2**28 - 10),
         send_batch("batch-across-2-to-56", [single(b"a"), single(b"b"), single(b"c")], 2**56 - 1),
         _zlib(send("send-zlib", b"reading " * 12, 20)),
         _zlib(send_batch("batch-zlib", [single(b"reading " * 3, partition_key="k%d" % n) for n in range(4)], 21)),
@@ -119,7 +122,7 @@ def arrived() -> list[Entry]:
         received("message-batch-of-1", send_batch("", [single(b"21.5")], 10), 71, 6),
         received("message-batch-of-all-kinds", batch, 71, 7, id={"partition": 0}, consumer_epoch=1),
         received("message-batch-with-broker-entry", batch, 71, 8, broker_entry={"broker_timestamp": TIME, "index": 205}),
-        received("message-batch-of-200", send_batch("", [single(b"t=%d" % n) for n in range(200)], 0), 71, 9),
+        received("message-batch-of-30", send_batch("", _readings(30), 0), 71, 9),
         _zlib(received("message-zlib", send("", b"reading " * 12, 20), 71, 10)),
         {**_zlib(received("message-zlib-unfinished", send("", b"reading " * 12, 20), 71, 11), finished=False),
          "decode_only": True},
@@ -132,9 +135,11 @@ def arrived() -> list[Entry]:
 
 
 def large() -> list[Entry]:
-    """What does not fit a heap of 64 KB: sizes of three bytes."""
+    """What does not fit a heap of 64 KB beside all that replays it: batches of 200, sizes of three bytes."""
     text = (b"The same over and over keeps this file readable. "[:48] * 342)[:16384]
     return [
+        send_batch("batch-of-200", _readings(200), 2**28 - 100),
+        received("message-batch-of-200", send_batch("", _readings(200), 0), 71, 9),
         send("send-16383-bytes", text[:16383], 1),
         send("send-16384-bytes", text, 2, properties=key_values(large="v" * 16384)),
         send_batch("batch-of-large", [single(text[:16383]), single(text), single(b"small", partition_key="k" * 300)], 3),

@@ -62,7 +62,7 @@ def lines_of_vector(entry: dict[str, Any]) -> Iterator[str]:
         if _unneeded(entry):
             yield f"unneeded {name}"
             return
-        yield from [f"vector {name} {_kind(entry)}", f"size {len(bytes.fromhex(entry['hex']))}", *_body(entry), *hex_lines("+", entry["hex"]), "end"]
+        yield from [f"vector {name} {_kind(entry)}", _size(entry), *_body(entry), *hex_lines("+", entry["hex"]), "end"]
     except (VectorError, KeyError, TypeError, ValueError) as problem:
         raise VectorError(f"vector {name}: {problem if isinstance(problem, VectorError) else repr(problem)}") from None
 
@@ -76,6 +76,11 @@ def _kind(entry: dict[str, Any]) -> str:
         return "command"
     number = _command_numbers().get(entry["message"])
     return f"sub {number}" if number else f"message {entry['message']}"
+
+
+def _size(entry: dict[str, Any]) -> str:
+    messages = len(entry.get("singles", ()))
+    return f"size {len(bytes.fromhex(entry['hex']))}" + (f" {messages}" if messages else "")
 
 
 def _body(entry: dict[str, Any]) -> Iterator[str]:

@@ -124,9 +124,9 @@ def apache() -> types.ModuleType:
         missing("the official client is not installed here (`pip install pulsar-client`)")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def apache_client(apache: types.ModuleType) -> collections.abc.Iterator[collections.abc.Callable[..., Any]]:
-    """Makes clients of Apache's own, which are closed after the test: `apache_client(url, token)`."""
+    """Makes clients of Apache's own, which are closed after the module's tests: `apache_client(url, token)`."""
     with contextlib.ExitStack() as clients:
 
         def connect(url: str, token: str | None = None) -> Any:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,14 +154,3 @@ class SideBySide(ExitStack):
     def start(self, runtime: Runtime, name: str, options: Mapping[str, Any], words: Sequence[str] = ()) -> Program:
         """Start one more."""
         return self.enter_context(Program(runtime, name, options, words))
-
-
-def runs_of(numbers: Iterable[int]) -> list[list[int]]:
-    """Runs of consecutive numbers, in order of appearance: [first, last] each."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return runs

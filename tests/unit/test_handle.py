@@ -264,11 +264,13 @@ def test_an_established_handle_tries_again_after_a_step_that_took_too_long():
     assert core.state == IDLE and core.failure is None and isinstance(core.watch.errors[-1], Timeout)
     assert core.wait_before(ticks_add(fake.START, TIMEOUT)) > 0
     broker.hear(core.close_kind)
-    broker, core = _opened()
-    core.lost(ConnectError("gone"), fake.START)
-    core.attach(Broker().connection, fake.START)
-    core.sweep(ticks_add(fake.START, TIMEOUT))
-    assert core.state == IDLE
+    for start in (fake.START, ticks_add(0, -100)):
+        broker, core = _opened()
+        core.lost(ConnectError("gone"), start)
+        core.attach(Broker(now=start).connection, start)
+        assert core.sweep(start) == TIMEOUT and core.sweep(ticks_add(start, TIMEOUT - 1)) == 1
+        core.sweep(ticks_add(start, TIMEOUT))
+        assert core.state == IDLE
 
 
 def test_a_ready_handle_has_no_deadline():

@@ -54,11 +54,14 @@ def test_refusals_of_what_is_not_in_flight_are_ignored():
 
 
 def test_a_refused_frame_of_before_a_lost_link_is_sent_again():
-    broker, core, frames, _ = producer_in_flight()
+    broker, core, frames, tickets = producer_in_flight()
     _refuse(broker, 1, 22)
     core.lost(ConnectError("gone"), broker.now)
     reopen(broker, core)
     assert broker.sent(core) == frames
+    for number in range(3):
+        broker.receipt(number)
+    assert [ticket.calls[0][2] for ticket in tickets] == [None, None, None]
 
 
 def test_other_refusals_open_the_producer_again_and_resend():

@@ -6,7 +6,7 @@ import mpy_pulsar.wire.commands  # noqa: F401
 from tests.unit.support import raises
 from tests.unit.transcript_session import Session, Tape
 from tests.unit.vector_file import stored
-from tests.unit.vector_generic import Difference
+from tests.unit.vector_same import Difference
 
 _PATH = "transcript.txt"
 

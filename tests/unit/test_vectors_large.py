@@ -1,10 +1,10 @@
-"""Vectors with sizes of three bytes, which need more memory than a small heap has."""
+"""Vectors that need more memory than a small heap has beside what replays them."""
 from tests.unit.test_vectors import replayed
 
 
 def test_large_messages_are_encoded():
-    assert replayed(["large.txt"], "encode") == 5
+    replayed(["large.txt"], 7, "encode")
 
 
 def test_large_messages_are_decoded():
-    assert replayed(["large.txt"], "commands", "messages") == 5
+    replayed(["large.txt"], 7, "payloads", "messages")

@@ -12,7 +12,7 @@ from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.writer import message as encode
 from tests.unit.vector_feed import feed
 from tests.unit.vector_file import from_hex
-from tests.unit.vector_generic import same
+from tests.unit.vector_same import same
 
 TOPIC = "persistent://plant/line-7/press"
 NAME = "press-17"

@@ -6,7 +6,8 @@ from mpy_pulsar.wire.commands import PONG_FRAME
 from mpy_pulsar.wire.scanner import Fields, scan_command
 from tests.unit.vector_feed import feed, feed_everywhere
 from tests.unit.vector_file import value_of
-from tests.unit.vector_generic import Difference, compare, encode, same
+from tests.unit.vector_generic import compare, encode
+from tests.unit.vector_same import Difference, same
 
 RECEIVED = (3, 7, 8, 9, 13, 14, 15, 16, 17, 18, 19, 22, 24, 26, 27, 30, 31, 33, 35, 36, 38, 40, 68)
 _REQUEST_FIELD = {22: 2, 24: 4, 30: 2, 38: 6}  # of answers; that of all others is 1

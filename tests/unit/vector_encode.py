@@ -4,7 +4,8 @@ from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.commands import command
 from mpy_pulsar.wire.writer import message
 from tests.unit.vector_file import fields_of, value_of
-from tests.unit.vector_generic import _holds_double, batch_payload, encode, nested, payload_frame, same
+from tests.unit.vector_generic import batch_payload, encode, holds_double, nested, payload_frame
+from tests.unit.vector_same import same
 
 SENT = (2, 4, 5, 6, 10, 11, 12, 15, 16, 18, 19, 20, 21, 23, 25, 28, 29, 32, 34, 37, 39)
 _LOW_MASK = 0xFFFFFFF
@@ -48,7 +49,7 @@ def encode_vector(vector):
         size = len(expected)
         expected = (size + 4).to_bytes(4, "big") + size.to_bytes(4, "big") + expected
     same("encode, type", fields_of(vector.command), {1, kind})
-    if _holds_double(pairs):
+    if holds_double(pairs):
         same("encode", expected[8:], encode(vector.command))
         return False
     same("encode by command()", expected, command(kind, *nested(pairs)))

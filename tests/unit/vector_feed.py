@@ -6,22 +6,29 @@ _EVERY_PAIR = 400  # bytes up to which a frame is also cut in two at every place
 def feed_everywhere(receiver, data):
     """Give it the bytes at once, byte by byte, and cut in two at every place; receiver.check() after each round."""
     size = len(data)
-    rounds = [range(size + 1), (0, size)]
+    _feed_round(receiver, data, size)
+    _feed_round(receiver, data, 1)
     if size <= _EVERY_PAIR:
-        rounds.extend([(0, cut, size) for cut in range(1, size)])
-    for cuts in rounds:
-        receiver.expect()
-        start = 0
-        for cut in cuts:
-            if cut > start:
-                receiver.feed(data, start, cut)
-            start = cut
-        receiver.check()
+        for cut in range(1, size):
+            receiver.expect()
+            receiver.feed(data, 0, cut)
+            receiver.feed(data, cut, size)
+            receiver.check()
+
+
+def _feed_round(receiver, data, step):
+    receiver.expect()
+    for start in range(0, len(data), step):
+        receiver.feed(data, start, min(start + step, len(data)))
+    receiver.check()
 
 
 def feed(connection, data, start, end):
-    """What a link's reader does with data[start:end]."""
-    view = memoryview(connection.buffer)
-    filled = connection.filled
-    view[filled:filled + end - start] = data[start:end]
-    connection.feed(end - start, 0)
+    """What a link's reader does with data[start:end]: no more at a time than the connection's buffer has room for."""
+    while start < end:
+        buffer = connection.buffer
+        filled = connection.filled
+        count = min(end - start, len(buffer) - filled)
+        buffer[filled:filled + count] = data[start:start + count]
+        connection.feed(count, 0)
+        start += count

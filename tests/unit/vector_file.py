@@ -30,7 +30,8 @@ class Vector:
         self.stored = None  # what it is in the frame, where it is compressed
         self.checksum = None
         self.data = bytearray()
-        self.filled = 0  # bytes of `data` that have been read
+        self.filled = 0  # bytes of `data` that have been read, and messages
+        self.messages = 0
         self.nesting = [self.command]  # the messages that the lines being read belong to, the innermost last
 
 
@@ -70,7 +71,7 @@ def read(path):
                 continue
             if vector:
                 if word == "end":
-                    if vector.filled != len(vector.data):
+                    if vector.filled != len(vector.data) or 2 * vector.messages != len(vector.singles):
                         raise ValueError("vector %r has not the size it says" % vector.name)
                     yield vector
                     vector = None
@@ -112,14 +113,14 @@ def _add(vector, word, rest):
     elif word == "single":
         section = []
         vector.nesting = [section]
-        vector.singles.append(section)
-        vector.singles.append(from_hex(rest))
+        _add_single(vector, section, from_hex(rest))
     elif word == "bare":
-        vector.singles.append(None)
-        vector.singles.append(from_hex(rest))
+        _add_single(vector, None, from_hex(rest))
     elif word == "size":
-        # First of all: later a fragmented heap may not have it in one piece.
-        vector.data = bytearray(int(rest))
+        # First of all: later a fragmented heap may not have them in one piece.
+        size, _, messages = rest.partition(" ")
+        vector.data = bytearray(int(size))
+        vector.singles = [None] * (2 * int(messages or 0))
     elif word == "+":
         piece = from_hex(rest)
         end = vector.filled + len(piece)
@@ -131,6 +132,15 @@ def _add(vector, word, rest):
         setattr(vector, word, (getattr(vector, word) or b"") + from_hex(rest))
     else:
         raise ValueError("vector %r: unknown line %r" % (vector.name, word))
+
+
+def _add_single(vector, metadata, payload):
+    at = 2 * vector.messages
+    if at == len(vector.singles):
+        raise ValueError("vector %r has more messages than it says" % vector.name)
+    vector.singles[at] = metadata
+    vector.singles[at + 1] = payload
+    vector.messages += 1
 
 
 def _value(kind, text):

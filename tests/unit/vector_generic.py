@@ -4,40 +4,20 @@ from mpy_pulsar.wire.kernels import check, put_checksum
 from mpy_pulsar.wire.scanner import Fields, each, uint32, varint
 from mpy_pulsar.wire.writer import Writer, message
 from tests.unit.vector_file import Double
+from tests.unit.vector_same import Difference, same
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 
 
-class Difference(Exception):
-    """A vector is not met; the text says where."""
-
-
-def differs(what, expected, actual):
-    """Raise Difference with both values, bytes as hex."""
-    if isinstance(expected, (bytes, bytearray)) and isinstance(actual, (bytes, bytearray)):
-        expected = _shortened(bytes(expected).hex())
-        actual = _shortened(bytes(actual).hex())
-    raise Difference("%s: expected %s, got %s" % (what, expected, actual))
-
-
-def _shortened(text):
-    return text if len(text) <= 600 else "%s… (%d bytes)" % (text[:600], len(text) // 2)
-
-
-def same(what, expected, actual):
-    """Raise Difference unless the two are equal."""
-    if expected != actual:
-        differs(what, expected, actual)
-
-
 def nested(pairs):
     """A message as the writer takes it: tuples, and what holds a double as bytes."""
-    return tuple(encode(value) if _holds_double(value) else nested(value) if isinstance(value, list) else value
+    return tuple(encode(value) if holds_double(value) else nested(value) if isinstance(value, list) else value
                  for value in pairs)
 
 
-def _holds_double(value):
-    return isinstance(value, list) and any(isinstance(item, Double) or _holds_double(item) for item in value)
+def holds_double(value):
+    """Is there a double in it?"""
+    return isinstance(value, list) and any(isinstance(item, Double) or holds_double(item) for item in value)
 
 
 def encode(pairs):

@@ -12,7 +12,8 @@ import sys
 
 from tests.unit.vector_file import read
 
-PARTS = ("encode", "commands", "messages")  # encoding and sums; decoding but for messages; decoding those
+# Encoding, and sums; decoding all but frames with a payload; decoding those; receiving those.
+PARTS = ("encode", "commands", "payloads", "messages")
 _SUMS = ("crc32c", "varint", "zlib", "hash")
 
 
@@ -27,7 +28,7 @@ class Replay:
         self.failures = []  # (name, text)
         self.unneeded = []  # names of what no producer, consumer or reader has a use for
         # Loaded before there is a vector, so that a small heap has its room in few pieces.
-        self._replay_sum = self._encode = self._decode = self._decode_payload = None
+        self._replay_sum = self._encode = self._decode = self._decode_payload = self._receive_payload = None
         if "encode" in parts:
             from tests.unit.vector_encode import encode_vector
             from tests.unit.vector_sums import replay_sum
@@ -38,10 +39,14 @@ class Replay:
             from tests.unit.vector_decode import decode_vector
 
             self._decode = decode_vector
-        if "messages" in parts:
-            from tests.unit.vector_consumer import decode_payload
+        if "payloads" in parts:
+            from tests.unit.vector_payload import decode_payload
 
             self._decode_payload = decode_payload
+        if "messages" in parts:
+            from tests.unit.vector_consumer import receive_payload
+
+            self._receive_payload = receive_payload
 
     def file(self, path):
         """Replay all vectors of a file."""
@@ -75,9 +80,13 @@ class Replay:
         by_client = None
         if self._encode and not vector.decode_only:
             by_client = self._encode(vector)
-        decode = self._decode_payload if vector.kind == "payload" else self._decode
-        if decode:
-            by_client = decode(vector) or by_client or False
+        if vector.kind == "payload":
+            steps = (self._decode_payload, self._receive_payload)
+        else:
+            steps = (self._decode,)
+        for step in steps:
+            if step:
+                by_client = step(vector) or by_client or False
         return by_client
 
     def summary(self):

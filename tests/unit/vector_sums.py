@@ -4,8 +4,8 @@ import io
 from mpy_pulsar.wire.kernels import check, put_checksum
 from mpy_pulsar.wire.scanner import Fields, varint
 from mpy_pulsar.wire.writer import Writer, message
-from tests.unit.vector_file import from_hex
-from tests.unit.vector_generic import Difference, same
+from tests.unit.vector_file import from_hex, unescape
+from tests.unit.vector_same import Difference, same
 
 _MASK32 = 0xFFFFFFFF
 _MASK31 = 0x7FFFFFFF
@@ -78,8 +78,6 @@ def _hashes(words):
     key = " ".join(words[4 + int(words[4]) + 1:])
     if key[:1] != "=":
         raise Difference("a hash's line ends in =KEY")
-    from tests.unit.vector_file import unescape
-
     key = unescape(key[1:])
     data = key.encode()
     same("UTF-8", from_hex(words[0]), data)

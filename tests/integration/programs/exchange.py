@@ -5,7 +5,8 @@ Says `check` with the name of each check that held.
 """
 import asyncio
 
-from program import content, raises, run, same, say, true
+from corpus import content
+from program import raises, run, same, say, true
 
 from mpy_pulsar import (
     AlreadyClosed, AuthenticationError, AuthenticationToken, Client, ConsumerType, InitialPosition, MessageId,

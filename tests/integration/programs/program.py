@@ -7,8 +7,10 @@ import gc
 import json
 import sys
 
-# The twin's tasks, or None: MicroPython keeps no such list.
+# What only the twin has. MicroPython keeps no list of tasks.
 _all_tasks = getattr(asyncio, "all_tasks", None)
+_running_loop = getattr(asyncio, "get_running_loop", None)
+_SLOW_SECONDS = 10
 
 
 def say(kind, **fields):
@@ -46,11 +48,6 @@ def options():
     return json.loads(sys.stdin.readline())
 
 
-def content(number, size):
-    """`size` bytes that belong to `number`, of all values."""
-    return bytes([(number * 31 + place * 7) & 255 for place in range(size)])
-
-
 async def _nothing_left():
     """Tasks and sockets of the client are all gone, which `Client.close` promises."""
     # MicroPython's wait_for leaves its helper task to end in the loop's next turn.
@@ -69,6 +66,9 @@ def run(main):
     """Run `main(options)`; say `passed` with what it returned, once nothing of it is left."""
 
     async def whole():
+        if _running_loop:
+            # In its debug mode asyncio prints a line where a task held the loop for long; a busy machine is no fault.
+            _running_loop().slow_callback_duration = _SLOW_SECONDS
         outcome = await main(options())
         await _nothing_left()
         return outcome
