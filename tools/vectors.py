@@ -4,8 +4,8 @@
     python -m tools.vectors check           replay those on CPython and on every MicroPython of this machine
     python -m tools.vectors check FILE …    replay others: JSON (see tests/vectors/README.md) or the line format
 
-`check` prints what fails, by the vector's name, and a line an interpreter; its exit code is 1 when anything failed. With
-REQUIRE_ALL set a MicroPython that this machine could have and has not is a failure too.
+`check` prints what fails, by the vector's name, and a line an interpreter; its exit code is 1 when anything failed.
+With REQUIRE_ALL set a MicroPython that this machine could have and has not is a failure too.
 """
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tools import (
     interpreters, vectors_frames, vectors_numbers, vectors_oracle, vectors_received, vectors_sent, vectors_text,
@@ -30,6 +31,7 @@ FOLDER = ROOT / "tests" / "vectors"
 TRANSCRIPT = "transcript.txt"
 _REPLAY = ROOT / "tests" / "unit" / "vector_replay.py"
 _SECONDS = 300
+_SUMMARY = re.compile(r"(\d+) passed, (\d+) failed \(client path \d+, generic path \d+\)")
 _WANTED = {("wheel", 64), ("debian", 64), ("debian", 32)}  # what `make setup` brings where everything can be had
 
 
@@ -56,7 +58,7 @@ def own_entries() -> dict[str, list[vectors_sent.Entry]]:
     return {name: [vectors_oracle.completed(entry) for entry in entries] for name, entries in sets.items()}
 
 
-def own_numbers() -> dict[str, list[dict[str, object]]]:
+def own_numbers() -> dict[str, Any]:
     """The sections of a JSON file besides `vectors`."""
     return {"crc32c": vectors_numbers.crc32c(), "varints": vectors_numbers.varints(), "zlib": vectors_numbers.zlib(),
             "hashes": vectors_numbers.hashes()}
@@ -74,7 +76,7 @@ def own_files() -> dict[str, str]:
 
 def own_paths() -> list[Path]:
     """The stored files that a replay reads."""
-    return [FOLDER / name for name in own_files() if name != TRANSCRIPT]
+    return sorted(path for path in FOLDER.glob("*.txt") if path.name != TRANSCRIPT)
 
 
 def make() -> int:
@@ -105,7 +107,7 @@ def replay(name: str, command: Sequence[str], paths: Sequence[Path], env: dict[s
     lines = done.stdout.splitlines()
     failures = [line[7:] for line in lines if line.startswith("FAILED ")]
     unneeded = [line[9:] for line in lines if line.startswith("UNNEEDED ")]
-    summary = re.fullmatch(r"(\d+) passed, (\d+) failed \(client path \d+, generic path \d+\)", lines[-1] if lines else "")
+    summary = _SUMMARY.fullmatch(lines[-1] if lines else "")
     if not summary:
         return Outcome(name, f"broke down: {done.stdout[-2000:]}", failures, unneeded, False)
     sound = done.returncode == 0 and int(summary[1]) > 0 and summary[2] == "0" and not failures
@@ -115,7 +117,7 @@ def replay(name: str, command: Sequence[str], paths: Sequence[Path], env: dict[s
 def replay_everywhere(paths: Sequence[Path], entries: Sequence[Interpreter]) -> list[Outcome]:
     """Replay on this Python and on each MicroPython, side by side."""
     own = [sys.executable, "-m", "tests.unit.vector_replay"]
-    jobs = [("cpython-%d.%d" % sys.version_info[:2], own, dict(os.environ))]
+    jobs = [(f"cpython-{sys.version_info[0]}.{sys.version_info[1]}", own, dict(os.environ))]
     jobs += [(entry.name, entry.argv([_REPLAY]), interpreters.environment({"MICROPYPATH": interpreters.search_path()}))
              for entry in entries]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -34,7 +34,8 @@ def send_batch(name: str, singles: list[dict[str, Any]], sequence_id: int, produ
     command = {"producer_id": producer_id, "sequence_id": sequence_id, "num_messages": len(singles),
                "highest_sequence_id": last}
     return {"name": name, "frame": "payload", "singles": singles, "command": base_command("SEND", command),
-            "metadata": _metadata(sequence_id, producer_name, num_messages_in_batch=len(singles), highest_sequence_id=last)}
+            "metadata": _metadata(sequence_id, producer_name, num_messages_in_batch=len(singles),
+                                  highest_sequence_id=last)}
 
 
 def _zlib(entry: Entry, finished: bool = True) -> Entry:
@@ -77,7 +78,8 @@ def sent() -> list[Entry]:
         {"name": "frame-flow", "frame": "simple",
          "command": base_command("FLOW", {"consumer_id": 2, "messagePermits": 500})},
         {"name": "frame-receipt", "frame": "simple", "command": base_command("SEND_RECEIPT", {
-            "producer_id": 1, "sequence_id": 7, "message_id": {"ledgerId": 71, "entryId": 5}, "highest_sequence_id": MAX})},
+            "producer_id": 1, "sequence_id": 7, "message_id": {"ledgerId": 71, "entryId": 5},
+            "highest_sequence_id": MAX})},
         send("send-first-of-producer-0", b"21.5", 0, producer_id=0),
         send("send-empty", b"", 1),
         send("send-null-value", b"", 2, partition_key="gone", null_value=True),
@@ -98,7 +100,7 @@ def sent() -> list[Entry]:
         send_batch("batch-of-30", _readings(30), 2**28 - 10),
         send_batch("batch-across-2-to-56", [single(b"a"), single(b"b"), single(b"c")], 2**56 - 1),
         _zlib(send("send-zlib", b"reading " * 12, 20)),
-        _zlib(send_batch("batch-zlib", [single(b"reading " * 3, partition_key="k%d" % n) for n in range(4)], 21)),
+        _zlib(send_batch("batch-zlib", [single(b"reading " * 3, partition_key=f"k{n}") for n in range(4)], 21)),
     ]
 
 
@@ -121,7 +123,8 @@ def arrived() -> list[Entry]:
          "decode_only": True},
         received("message-batch-of-1", send_batch("", [single(b"21.5")], 10), 71, 6),
         received("message-batch-of-all-kinds", batch, 71, 7, id={"partition": 0}, consumer_epoch=1),
-        received("message-batch-with-broker-entry", batch, 71, 8, broker_entry={"broker_timestamp": TIME, "index": 205}),
+        received("message-batch-with-broker-entry", batch, 71, 8,
+                 broker_entry={"broker_timestamp": TIME, "index": 205}),
         received("message-batch-of-30", send_batch("", _readings(30), 0), 71, 9),
         _zlib(received("message-zlib", send("", b"reading " * 12, 20), 71, 10)),
         {**_zlib(received("message-zlib-unfinished", send("", b"reading " * 12, 20), 71, 11), finished=False),
@@ -142,7 +145,7 @@ def large() -> list[Entry]:
         received("message-batch-of-200", send_batch("", _readings(200), 0), 71, 9),
         send("send-16383-bytes", text[:16383], 1),
         send("send-16384-bytes", text, 2, properties=key_values(large="v" * 16384)),
-        send_batch("batch-of-large", [single(text[:16383]), single(text), single(b"small", partition_key="k" * 300)], 3),
+        send_batch("batch-of-large", [single(text[:16383]), single(text), single(b"s", partition_key="k" * 300)], 3),
         received("message-16384-bytes", send("", text, 4), 71, 0),
         received("message-batch-of-large", send_batch("", [single(text), single(b"")], 5), 71, 1),
     ]

@@ -68,8 +68,8 @@ def simple_frame(command: dict[str, Any]) -> bytes:
 
 
 def payload_frame(
-    command: dict[str, Any], metadata: dict[str, Any], payload: bytes, broker_entry_metadata: dict[str, Any] | None = None,
-    with_checksum: bool = True,
+    command: dict[str, Any], metadata: dict[str, Any], payload: bytes,
+    broker_entry_metadata: dict[str, Any] | None = None, with_checksum: bool = True,
 ) -> tuple[bytes, bytes]:
     """A whole frame with a payload, and its checksum."""
     covered = sized(encode("MessageMetadata", metadata)) + payload

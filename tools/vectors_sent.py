@@ -38,7 +38,8 @@ def connecting() -> list[Entry]:
     connect = {"client_version": CLIENT, "protocol_version": 21, "feature_flags": FLAGS}
     return [
         command("connect-plain", "CONNECT", **connect, auth_method_name="none"),
-        command("connect-token", "CONNECT", **connect, auth_method_name="token", auth_data=b"eyJhbGciOiJub25lIn0.e30.".hex()),
+        command("connect-token", "CONNECT", **connect, auth_method_name="token",
+                auth_data=b"eyJhbGciOiJub25lIn0.e30.".hex()),
         command("connect-token-empty", "CONNECT", **connect, auth_method_name="token", auth_data=""),
         command("connect-token-127-bytes", "CONNECT", **connect, auth_method_name="token", auth_data="2a" * 127),
         command("connect-token-128-bytes", "CONNECT", **connect, auth_method_name="token", auth_data="2b" * 128),
@@ -67,7 +68,8 @@ def finding() -> list[Entry]:
         command("lookup-redirected", "LOOKUP", topic=READER_TOPIC, request_id=16384, authoritative=True),
         command("lookup-of-listener", "LOOKUP", topic=TOPIC, request_id=2**21, authoritative=False,
                 advertised_listener_name="außen"),
-        command("topics-persistent", "GET_TOPICS_OF_NAMESPACE", request_id=3, namespace="plant/line-7", mode="PERSISTENT"),
+        command("topics-persistent", "GET_TOPICS_OF_NAMESPACE", request_id=3, namespace="plant/line-7",
+                mode="PERSISTENT"),
         command("topics-of-all-kinds", "GET_TOPICS_OF_NAMESPACE", request_id=4, namespace="plant/line-7", mode="ALL"),
         command("topics-by-default", "GET_TOPICS_OF_NAMESPACE", request_id=5, namespace="plant/line-7"),
     ]
@@ -79,7 +81,8 @@ def producing() -> list[Entry]:
     schema = {"name": "reading", "schema_data": b'{"type":"record","name":"R","fields":[]}'.hex(), "type": "Json",
               "properties": key_values(unit="K", origin="")}
     return [
-        command("producer-unnamed", "PRODUCER", **opened, user_provided_producer_name=False, producer_access_mode="Shared"),
+        command("producer-unnamed", "PRODUCER", **opened, user_provided_producer_name=False,
+                producer_access_mode="Shared"),
         command("producer-named", "PRODUCER", **{**opened, "epoch": 1}, producer_name="press-17",
                 user_provided_producer_name=True, producer_access_mode="Shared"),
         command("producer-name-of-64-bytes", "PRODUCER", **opened, producer_name="é中😀é-" * 5 + "1234",

@@ -61,7 +61,6 @@ def lines_of_vector(entry: dict[str, Any]) -> Iterator[str]:
             raise VectorError(f"unknown keys {', '.join(unknown)}")
         if _unneeded(entry):
             yield f"unneeded {name}"
-            return
         yield from [f"vector {name} {_kind(entry)}", _size(entry), *_body(entry), *hex_lines("+", entry["hex"]), "end"]
     except (VectorError, KeyError, TypeError, ValueError) as problem:
         raise VectorError(f"vector {name}: {problem if isinstance(problem, VectorError) else repr(problem)}") from None

@@ -35,7 +35,8 @@ def _receipt(sequence_id: int, entry_id: int, highest: int = MAX) -> bytes:
 def _message(entry_id: int, singles: list[dict[str, Any]], broker_entry: dict[str, Any] | None = None,
              damage: bool = False) -> bytes:
     """MESSAGE: a batch, or a message of its own where its metadata is not of a batch."""
-    command = base_command("MESSAGE", {"consumer_id": 2, "message_id": {"ledgerId": 90, "entryId": entry_id, "partition": -1}})
+    command = base_command("MESSAGE", {
+        "consumer_id": 2, "message_id": {"ledgerId": 90, "entryId": entry_id, "partition": -1}})
     metadata = {"producer_name": NAME, "sequence_id": 10 * entry_id, "publish_time": _TIME}
     if "payload_size" in singles[0]["metadata"]:
         metadata |= {"num_messages_in_batch": len(singles), "highest_sequence_id": 10 * entry_id + len(singles) - 1}
@@ -50,7 +51,8 @@ def _message(entry_id: int, singles: list[dict[str, Any]], broker_entry: dict[st
 def broker_frames() -> dict[str, bytes]:
     """What the broker says, by the names that the script gives."""
     return {
-        "connected": _simple("CONNECTED", server_version="Pulsar Server4.2.4", protocol_version=21, max_message_size=1048576),
+        "connected": _simple("CONNECTED", server_version="Pulsar Server4.2.4", protocol_version=21,
+                             max_message_size=1048576),
         "producer-lookup-answer": _lookup(1),
         "producer-success": _simple("PRODUCER_SUCCESS", request_id=2, producer_name=NAME, last_sequence_id=41,
                                     schema_version="", producer_ready=True),

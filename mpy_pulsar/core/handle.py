@@ -148,6 +148,7 @@ class Handle:
                 self._failures = self._redirects = 0
                 self.established = True
                 self._set(READY)
+                self.wake()  # what was queued while there was no broker
         elif self.state == CLOSING:
             self._leave()
             self._set(CLOSED)

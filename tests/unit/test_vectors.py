@@ -1,6 +1,4 @@
-"""The project's stored vectors, part by part: a heap of 64 KB holds the modules of one part (twin/test_vectors_tool)."""
-import gc
-
+"""The project's stored vectors, part by part: a heap of 64 KB holds the modules of one part at a time."""
 from tests.unit.vector_file import stored
 from tests.unit.vector_replay import Replay
 
@@ -16,7 +14,6 @@ def replayed(names, least, *parts):
     replay = Replay(parts)
     for name in names:
         replay.file(stored(name))
-    gc.collect()
     if replay.failures or replay.unneeded or replay.passed < least:
         raise AssertionError("%s, at least %d expected; %s" % (replay.summary(), least, replay.failures[:3]))
 

@@ -18,7 +18,10 @@ _MAX_UINT64 = 0xFFFFFFFFFFFFFFFF
 
 
 def decode_vector(vector):
-    """Decode a vector that is no frame with a payload, in every way there is, and compare; True: by the functions that the client itself calls."""
+    """Decode a vector that is no frame with a payload, in every way there is, and compare.
+
+    True: by the functions that the client itself calls.
+    """
     data = vector.data
     command = vector.command
     strict = not vector.decode_only
@@ -175,7 +178,7 @@ class _Receiver:
 
 def _message_id(vector, strict):
     """MessageId.deserialize and serialize; True where they hold all that is in the vector."""
-    from mpy_pulsar.core.message import MessageId
+    from mpy_pulsar.core.message_id import MessageId
 
     if not {1, 2, 3, 4, 6}.issuperset(vector.command[::2]):
         return False

@@ -1,4 +1,4 @@
-"""Reads the files of tests/vectors line by line, so that no more than one vector is in memory (format: README there)."""
+"""Reads the files of tests/vectors line by line, one vector at a time (the format stands in README.md there)."""
 from binascii import unhexlify
 
 
@@ -42,7 +42,7 @@ def stored(name):
 
 
 def from_hex(word):
-    """The bytes that `word` stands for: hex, "-" for none, N*HEX for the same N times, or several of these with commas."""
+    """The bytes that `word` stands for: hex, "-" for none, N*HEX for the same N times, several with commas."""
     if "," in word:
         return b"".join([from_hex(piece) for piece in word.split(",")])
     if "*" in word:

@@ -7,7 +7,6 @@ prints every vector that fails and ends with `N passed, N failed (client path N,
 of those that passed. Client path: in the direction in which a client meets it, the vector went through the functions
 that the client itself calls. (What only one of the two directions is of use for is tried in the other as well.)
 """
-import gc
 import sys
 
 from tests.unit.vector_file import read
@@ -55,8 +54,6 @@ class Replay:
                 self.unneeded.append(vector.name)
             else:
                 self.vector(vector)
-            vector = None
-            gc.collect()
 
     def vector(self, vector):
         """Replay one, unless it belongs to none of the parts."""

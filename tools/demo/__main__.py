@@ -21,6 +21,7 @@ PROGRAMS = Path(__file__).resolve().parent
 TOPIC = "readings"
 READINGS_IN_A_BATCH = 10
 DEADLINE_SECONDS = 120
+DESCRIPTION = "Publish readings of this machine to an embedded broker and read them back."
 
 
 class Program:
@@ -98,7 +99,7 @@ def run(batches: int) -> bool:
 
 def main() -> int:
     """Entry point; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tools.demo", description="Sensor, broker and reader on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=DESCRIPTION)
     parser.add_argument("--batches", type=int, default=10, help="of ten readings each (default %(default)s)")
     options = parser.parse_args()
     if not run(options.batches):

@@ -1,0 +1,56 @@
+"""Sends messages of 100 bytes and receives them, in one process with a small heap and small buffers.
+
+Standard input: service URL, topic, number of messages, a line each. Prints MicroPython's mem_info before `passed`.
+"""
+import sys
+
+from heap_use import print_map, say, used
+
+url = sys.stdin.readline().strip()
+topic = sys.stdin.readline().strip()
+count = int(sys.stdin.readline())
+
+say("started", used=used())
+import asyncio  # noqa: E402
+
+from mpy_pulsar import Client  # noqa: E402
+
+_ROUND = 10
+
+
+async def exchange(producer, consumer, start, end):
+    content = bytearray(100)
+    while start < end:
+        numbers = range(start, start + _ROUND)
+        for number in numbers:
+            content[0] = number & 255
+            content[1] = number >> 8
+            if not producer.has_room(100):
+                await producer.room(100)
+            producer.send_nowait(content)
+        await producer.flush()
+        for number in numbers:
+            message = await consumer.receive()
+            data = message.data()
+            if len(data) != 100 or data[0] != number & 255 or data[1] != number >> 8:
+                raise ValueError("message %d is %r" % (number, data))
+            await consumer.acknowledge(message)
+        start += _ROUND
+
+
+async def main():
+    client = Client(url, read_buffer_size=1536)
+    consumer = await client.subscribe(topic, "all")
+    producer = await client.create_producer(topic, send_buffer_size=1536)
+    await exchange(producer, consumer, 0, 100)
+    before = used()
+    say("opened", used=before)
+    await exchange(producer, consumer, 100, count)
+    after = used()
+    say("exchanged", used=after, growth=after - before)
+    print_map()
+    await client.close()
+
+
+asyncio.run(main())
+say("passed")

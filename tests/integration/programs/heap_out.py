@@ -1,0 +1,47 @@
+"""Sends messages of 100 bytes from a small heap; says what of it is in use before and after.
+
+Standard input: service URL, topic, number of messages, a line each. Prints MicroPython's mem_info before `passed`.
+"""
+import sys
+
+from heap_use import print_map, say, used
+
+url = sys.stdin.readline().strip()
+topic = sys.stdin.readline().strip()
+count = int(sys.stdin.readline())
+
+say("started", used=used())
+import asyncio  # noqa: E402
+
+from mpy_pulsar import Client  # noqa: E402
+
+say("imported", used=used())
+
+
+async def send(producer, numbers):
+    content = bytearray(100)
+    for number in numbers:
+        content[0] = number & 255
+        content[1] = number >> 8
+        if not producer.has_room(100):
+            await producer.room(100)
+        producer.send_nowait(content)
+    await producer.flush()
+
+
+async def main():
+    client = Client(url)
+    producer = await client.create_producer(topic)
+    # Once over everything that is made at the first use.
+    await send(producer, range(100))
+    before = used()
+    say("opened", used=before)
+    await send(producer, range(100, count))
+    after = used()
+    say("sent", used=after, growth=after - before)
+    print_map()
+    await client.close()
+
+
+asyncio.run(main())
+say("passed")
