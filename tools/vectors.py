@@ -1,8 +1,8 @@
 """Test vectors: bytes of the protocol that every interpreter must reproduce and read.
 
-    python -m tools.vectors make            write the project's own into tests/vectors, by google.protobuf
-    python -m tools.vectors check           replay those on CPython and on every MicroPython of this machine
-    python -m tools.vectors check FILE …    replay others: JSON (see tests/vectors/README.md) or the line format
+    tools/vectors.py make            write the project's own into tests/vectors, by google.protobuf
+    tools/vectors.py check           replay those on CPython and on every MicroPython of this machine
+    tools/vectors.py check FILE …    replay others: JSON (see tests/vectors/README.md) or the line format
 
 `check` prints what fails, by the vector's name, and a line an interpreter; its exit code is 1 when anything failed.
 With REQUIRE_ALL set a MicroPython that this machine could have and has not is a failure too.
@@ -20,6 +20,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__" and not __package__:
+    # Started by its path: the project's own Python has what it imports.
+    _root = Path(__file__).resolve().parent.parent
+    _python = _root / ".venv" / "bin" / "python"
+    if not _python.exists():
+        sys.exit("run `make setup` first, which brings what this needs")
+    if Path(sys.prefix) != _root / ".venv":
+        os.execv(_python, [_python, *sys.argv])
+    sys.path[0] = str(_root)
 
 from tools import (
     interpreters, vectors_frames, vectors_numbers, vectors_oracle, vectors_received, vectors_sent, vectors_text,
