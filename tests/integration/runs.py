@@ -62,8 +62,13 @@ def fresh_name(kind: str) -> str:
 class Program:
     """A program of tests/integration/programs while it runs; `with` ends it whatever happens."""
 
-    def __init__(self, runtime: Runtime, name: str, options: Mapping[str, Any], words: Sequence[str] = ()) -> None:
-        """`words` stand for the program where it is not PROGRAMS/name.py, such as ("-m", name)."""
+    def __init__(
+        self, runtime: Runtime, name: str, options: Mapping[str, Any] | None, *, words: Sequence[str] = (),
+        folder: Path = ROOT,
+    ) -> None:
+        """`options` of None are not sent. `words` stand for the program where it is not PROGRAMS/name.py, such as
+        ("-m", name); `folder` is where it is started.
+        """
         self.label = f"{name} on {runtime.name}"
         self.records: list[Record] = []
         """What it has said so far, as far as it was asked for."""
@@ -71,12 +76,13 @@ class Program:
         self._lines: queue.Queue[str | None] = queue.Queue()
         words = words or (str(PROGRAMS / f"{name}.py"),)
         self._process = subprocess.Popen(
-            [*runtime.command, *words], cwd=ROOT, env=dict(runtime.environment), text=True,
+            [*runtime.command, *words], cwd=folder, env=dict(runtime.environment), text=True,
             encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         self._reader = threading.Thread(target=self._read, name=self.label, daemon=True)
         self._reader.start()
-        self.tell(json.dumps(options))
+        if options is not None:
+            self.tell(json.dumps(options))
 
     def _read(self) -> None:
         assert self._process.stdout
@@ -114,24 +120,30 @@ class Program:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def finish(self, seconds: float = 60) -> list[Record]:
-        """Wait for its end: all it said. It must have said `passed`, last of all, and nothing but records."""
+    def finish(self, seconds: float = 60, *, other_text: bool = False) -> list[Record]:
+        """Wait for its end: all it said. It must have said `passed`, last of all, and nothing but records, unless
+        `other_text` is to be expected.
+        """
         deadline = time.monotonic() + seconds
         while self._next(deadline) is not None:
             pass
         status = self._process.wait(max(0.1, deadline - time.monotonic()))
         assert status == 0, self.describe(f"ended with status {status}")
         assert self.records and self.records[-1]["kind"] == "passed", self.describe("did not pass")
-        assert len(self._text) == len(self.records), self.describe("said what it should not")
+        assert other_text or len(self._text) == len(self.records), self.describe("said what it should not")
         return self.records
 
     def of_kind(self, kind: str) -> list[Record]:
         """The records of that kind that came so far."""
         return [record for record in self.records if record["kind"] == kind]
 
+    def text(self) -> str:
+        """All it has written so far, as far as it was asked for."""
+        return "".join(self._text)
+
     def describe(self, what: str) -> str:
         """A text for an error: `what` happened, and the last that the program wrote."""
-        return f"{self.label} {what}; it wrote:\n" + "".join(self._text)[-_SHOWN:]
+        return f"{self.label} {what}; it wrote:\n{self.text()[-_SHOWN:]}"
 
     def __enter__(self) -> Program:
         return self
@@ -151,6 +163,6 @@ class Program:
 class SideBySide(ExitStack):
     """Programs that run at the same time; `with` ends them all."""
 
-    def start(self, runtime: Runtime, name: str, options: Mapping[str, Any], words: Sequence[str] = ()) -> Program:
+    def start(self, runtime: Runtime, name: str, options: Mapping[str, Any]) -> Program:
         """Start one more."""
-        return self.enter_context(Program(runtime, name, options, words))
+        return self.enter_context(Program(runtime, name, options))

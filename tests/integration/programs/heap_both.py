@@ -1,6 +1,7 @@
 """Sends messages of 100 bytes and receives them, in one process with a small heap and small buffers.
 
-Standard input: service URL, topic, number of messages, a line each. Prints MicroPython's mem_info before `passed`.
+Standard input: service URL, topic, number of messages in each of two rounds, a line each. The first round makes what is
+made at first use; the second is measured. Prints MicroPython's mem_info before `passed`.
 """
 import sys
 
@@ -8,12 +9,23 @@ from heap_use import print_map, say, used
 
 url = sys.stdin.readline().strip()
 topic = sys.stdin.readline().strip()
-count = int(sys.stdin.readline())
+first = int(sys.stdin.readline())
+second = int(sys.stdin.readline())
 
 say("started", used=used())
+# In one piece before imports break the heap up.
+send_buffer = bytearray(1536)
 import asyncio  # noqa: E402
 
 from mpy_pulsar import Client  # noqa: E402
+
+used()
+import mpy_pulsar.producer  # noqa: E402
+
+used()
+import mpy_pulsar.consumer  # noqa: E402
+
+say("imported", used=used())
 
 _ROUND = 10
 
@@ -41,11 +53,11 @@ async def exchange(producer, consumer, start, end):
 async def main():
     client = Client(url, read_buffer_size=1536)
     consumer = await client.subscribe(topic, "all")
-    producer = await client.create_producer(topic, send_buffer_size=1536)
-    await exchange(producer, consumer, 0, 100)
+    producer = await client.create_producer(topic, send_buffer_size=send_buffer)
+    await exchange(producer, consumer, 0, first)
     before = used()
     say("opened", used=before)
-    await exchange(producer, consumer, 100, count)
+    await exchange(producer, consumer, first, first + second)
     after = used()
     say("exchanged", used=after, growth=after - before)
     print_map()

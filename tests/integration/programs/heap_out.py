@@ -1,6 +1,7 @@
 """Sends messages of 100 bytes from a small heap; says what of it is in use before and after.
 
-Standard input: service URL, topic, number of messages, a line each. Prints MicroPython's mem_info before `passed`.
+Standard input: service URL, topic, number of messages in each of two rounds, a line each. The first round makes what is
+made at first use; the second is measured. Prints MicroPython's mem_info before `passed`.
 """
 import sys
 
@@ -8,7 +9,8 @@ from heap_use import print_map, say, used
 
 url = sys.stdin.readline().strip()
 topic = sys.stdin.readline().strip()
-count = int(sys.stdin.readline())
+first = int(sys.stdin.readline())
+second = int(sys.stdin.readline())
 
 say("started", used=used())
 import asyncio  # noqa: E402
@@ -32,11 +34,10 @@ async def send(producer, numbers):
 async def main():
     client = Client(url)
     producer = await client.create_producer(topic)
-    # Once over everything that is made at the first use.
-    await send(producer, range(100))
+    await send(producer, range(first))
     before = used()
     say("opened", used=before)
-    await send(producer, range(100, count))
+    await send(producer, range(first, first + second))
     after = used()
     say("sent", used=after, growth=after - before)
     print_map()
