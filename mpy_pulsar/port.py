@@ -26,8 +26,8 @@ if sys.implementation.name == "micropython":
     READ_BUFFER = 2048  # bytes of a link's read buffer at first
     READ_LIMIT = 2048  # it may grow up to this many; 0: up to the broker's largest frame
     READ_LIMIT_CONSUMER = 4096  # the same once a consumer is open
-    QUEUE_BYTES = 16384  # received and not yet taken; 0: bounded by permits alone
-    RECEIVER_QUEUE = 4  # permits
+    QUEUE_BYTES = 8192  # received and not yet taken; 0: bounded by permits alone
+    RECEIVER_QUEUE = 2  # permits
     SEND_TIMEOUT = 0  # ms; 0: none
 else:
     from cpython_shim.port import (  # noqa: F401

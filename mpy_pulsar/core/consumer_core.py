@@ -7,7 +7,6 @@ from ..wire.kernels import check
 from ..wire.scanner import Fields, uint32
 from .handle import READY, Handle, nothing
 from .message import Entry, Message
-from .message_id import MessageId
 
 _SUCCESS = const(13)
 _CLOSE_CONSUMER = const(16)
@@ -108,7 +107,7 @@ class ConsumerCore(Handle):
         if fields.value[8] > 0 or fields.value[13] >= 0 or fields.value[27] > 1:
             self.report(PulsarError(
                 "%s: entry %r is compressed, encrypted or chunked, which is not supported yet; it stays"
-                " unacknowledged" % (self.topic, MessageId(message_id))
+                " unacknowledged" % (self.topic, _readable(message_id))
             ))
             self._return_permits(count or 1)
         elif not fields.value[11] or count * _SMALLEST_ENTRY > len(data) - payload:
@@ -129,7 +128,7 @@ class ConsumerCore(Handle):
             pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
         self.report(PulsarError(
             "%s: entry %r of %d bytes is larger than the read buffer of %d: it stays unacknowledged; enlarge"
-            " read_buffer_size" % (self.topic, MessageId(command.bytes(buffer, 2) or b""), size, len(buffer))
+            " read_buffer_size" % (self.topic, _readable(command.bytes(buffer, 2) or b""), size, len(buffer))
         ))
         self._return_permits(count)
 
@@ -218,6 +217,13 @@ class ConsumerCore(Handle):
             return None
         self._acks = acks[_ACKS_MOST:]
         return ack(self.id, acks[:_ACKS_MOST])
+
+
+def _readable(message_id):
+    """An encoded message id for an error's text."""
+    from .message_id import MessageId
+
+    return MessageId(message_id)
 
 
 def _skip_broker_entry(buffer, pos, end):

@@ -1,8 +1,6 @@
 """What a consumer hands out: messages, views of the entry that came; all but the payload is read on demand."""
 from ..port import const
 from ..wire.scanner import Fields, each
-from .message_id import MessageId
-
 _METADATA_FIELDS = const(31)
 
 
@@ -42,6 +40,9 @@ class Message:
 
     def message_id(self):
         """Its MessageId."""
+        # Loaded on demand: who only takes payloads and acknowledges never holds an id.
+        from .message_id import MessageId
+
         entry = self._entry
         return MessageId(entry.message_id, self._index, entry.count)
 

@@ -6,7 +6,8 @@ _PROPERTIES = {
 }
 _EVENT_TIME = 1_700_000_000_123
 _ALL = {
-    "properties": _PROPERTIES, "partition_key": "schlüssel 🔑", "ordering_key": "ordnung 🗂", "event_timestamp": _EVENT_TIME,
+    "properties": _PROPERTIES, "partition_key": "schlüssel 🔑", "ordering_key": "ordnung 🗂",
+    "event_timestamp": _EVENT_TIME,
 }
 
 

@@ -1,4 +1,4 @@
-"""What the programs of this folder share: a line of options as JSON in, lines of JSON out, `passed` as the last of them.
+"""What the programs of this folder share: a line of options as JSON in, lines of JSON out, `passed` as the last.
 
 One source for CPython and MicroPython. Whatever goes wrong ends a program with a traceback and without `passed`.
 """
