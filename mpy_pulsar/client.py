@@ -82,7 +82,10 @@ class Client:
 
     def _report(self, error):
         if self._logger:
-            self._logger.warning(str(error))
+            try:
+                self._logger.warning(str(error))
+            except Exception:  # noqa: BLE001, S110
+                pass  # a logger that fails (a full flash, say) must not take the links down with it
 
     async def close(self):
         """Close all producers (what they hold is sent first, within operation_timeout_seconds) and consumers."""

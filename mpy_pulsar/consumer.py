@@ -2,7 +2,7 @@
 import asyncio
 
 from .core.consumer_core import ConsumerCore
-from .core.handle import CLOSED, READY
+from .core.handle import CLOSED
 from .port import RECEIVER_QUEUE, ticks_ms
 
 
@@ -66,7 +66,7 @@ class Consumer:
     async def opened(self):
         """Until the broker has accepted it (for `subscribe`)."""
         core = self.core
-        while core.state != READY:
+        while not core.established:  # not its state, which may have changed again before this task's turn
             core.check()
             self._changed.clear()
             await self._changed.wait()

@@ -3,9 +3,9 @@ import asyncio
 
 from .core.handle import CLOSED, READY
 from .core.producer_core import ProducerCore, entry_metadata
-from .errors import QueueFull, Timeout
+from .errors import AlreadyClosed, QueueFull, Timeout
 from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, SEND_BUFFER, ticks_ms
-from .wire.batch import BatchRing
+from .wire.batch import ENTRY_HEAD, BatchRing
 
 
 def make_producer(
@@ -156,13 +156,14 @@ class Producer:
         ring = self._ring
         while not ring.has_room(size):
             self.core.check()
-            ring.refuse_unfit(size)
+            ring.refuse_unfit(size + ENTRY_HEAD)
             self.core.wake()
             self._room.clear()
             await self._room.wait()
 
     async def flush(self):
-        """Until all that was queued has its receipt. Raises what became of the last batch, or ended the producer."""
+        """Until all that was queued has its receipt. Raises what ended the producer, or became of the last batch, or
+        the first refusal since the flush before of messages that no other call waited for."""
         ring = self._ring
         if not ring.idle():
             self.core.check()
@@ -170,20 +171,24 @@ class Producer:
             ticket = self._ticket(ring.last_batch())
             self.core.wake()
             await ticket.wait()
+        self.core.check_refused()
 
     async def opened(self):
         """Until the broker has accepted it (for `create_producer`)."""
         core = self.core
-        while core.state != READY:
+        while not core.established:  # not its state, which may have changed again before this task's turn
             core.check()
             self._changed.clear()
             await self._changed.wait()
 
     async def close(self):
-        """Send what is queued, then close it at the broker. Closing again does nothing."""
+        """Send what is queued, then close it at the broker; nothing more is taken from now on. Twice does no harm."""
         core = self.core
         if core.failure:
+            await self._closed()
             return
+        # What came after the flush had begun would be taken and then thrown away.
+        self._ring.fail(AlreadyClosed("%s: closed" % core.topic))
         try:
             await asyncio.wait_for(self.flush(), core.timeout / 1000)
         except asyncio.TimeoutError:
@@ -194,9 +199,12 @@ class Producer:
         finally:
             core.start_close(ticks_ms())
             core.attend()
-            while core.state != CLOSED:
-                self._changed.clear()
-                await self._changed.wait()
+            await self._closed()
+
+    async def _closed(self):
+        while self.core.state != CLOSED:
+            self._changed.clear()
+            await self._changed.wait()
 
     def topic(self):
         """The full topic name."""

@@ -31,6 +31,10 @@ _REPLIES = b"\x0d\x0e\x11\x16\x18\x1a\x1e\x21\x23\x26\x28"
 _KEEP_ALIVE = const(30000)  # ms of silence after which we ask; after twice that the link is dead
 _CONNECT_TIMEOUT = const(10000)  # ms from the first attempt to CONNECTED
 _MAX_MESSAGE = const(5242880)  # bytes, where CONNECTED does not say
+# What may wait to be written: some, a few of each handle, and an answer to each of the smallest messages in the buffer.
+_CONTROL_MOST = const(64)
+_CONTROL_OF_HANDLE = const(4)
+_SMALLEST = const(32)
 _FRAME_EXTRA = const(10240)  # what a frame may hold besides a message of the maximum
 
 
@@ -59,6 +63,7 @@ class Connection:
         self._skip = 0  # bytes of an oversized frame still to come
         self._heard = now
         self._pinged = False
+        self._answer = None  # the last AUTH_RESPONSE
 
     def start(self, auth_method, auth_data, proxy_to=None):
         """Say CONNECT, first of all; without authentication other commands may follow at once."""
@@ -69,7 +74,16 @@ class Connection:
 
     def answer_challenge(self, auth_method, auth_data):
         """Send the credentials that the owner was asked for by `challenged`."""
-        self.control.append(auth_response(auth_method, auth_data))
+        frame = auth_response(auth_method, auth_data)
+        control = self.control
+        # The newest serves for all questions that we had no time to answer; the first may be half written.
+        for index in range(1, len(control)):
+            if control[index] is self._answer:
+                control[index] = frame
+                break
+        else:
+            control.append(frame)
+        self._answer = frame
         self.owner.wake()
 
     def send(self, frame):
@@ -98,6 +112,8 @@ class Connection:
         self.now = self._heard = now
         self._pinged = False
         buffer = self.buffer
+        if len(self.control) > _CONTROL_MOST + _CONTROL_OF_HANDLE * len(self.handles) + len(buffer) // _SMALLEST:
+            raise ProtocolError("the broker goes on asking and does not read our answers")
         end = self.filled + count
         pos = 0
         if self._skip:

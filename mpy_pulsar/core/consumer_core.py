@@ -18,6 +18,9 @@ _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACKS_MOST = const(1000)  # ids in one ACK
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
 
+# Entries kept at most for each permit: a broker in order sends one, none where the permits are used up.
+_PERMIT_ENTRIES = const(2)
+
 _CHECKSUM_MISMATCH = const(2)
 _BATCH_DESERIALIZE_ERROR = const(3)
 
@@ -113,6 +116,8 @@ class ConsumerCore(Handle):
         elif not fields.value[11] or count * _SMALLEST_ENTRY > len(data) - payload:
             self._give_up(message_id, 1, _BATCH_DESERIALIZE_ERROR, "a batch of %s does not hold what it claims")
         else:
+            if len(self._queue) >= _PERMIT_ENTRIES * self.permits:
+                raise ProtocolError("%s: the broker sends more than the permits it has" % self.topic)
             self._queue.append(Entry(message_id, data, 4, payload, count, redelivery_count))
             self.arrived()
 

@@ -1,5 +1,5 @@
 """A producer without sockets or tasks: its ring of batches, what the broker says of them, and who waits for what."""
-from ..errors import ProtocolError
+from ..errors import ProtocolError, PulsarError
 from ..port import const, ticks_diff
 from ..wire.commands import key_values, producer
 from ..wire.scanner import signed
@@ -13,6 +13,8 @@ _PRODUCER_SUCCESS = const(17)
 _LOW = const(28)
 _LOW_MASK = const(0xFFFFFFF)
 _NAME_MOST = const(64)
+_NOWHERE_SIZE = const(22)
+_NOWHERE = b"\x08" + b"\xff" * 9 + b"\x01\x10" + b"\xff" * 9 + b"\x01"  # ledger and entry -1
 _OUT_OF_STEP = const(-2)
 
 _CHECKSUM_ERROR = const(9)
@@ -39,6 +41,7 @@ class ProducerCore(Handle):
         self.name = name
         self.room = nothing
         self.tickets = {}
+        self.refused = None  # the first refusal of a batch that had no ticket, until a flush takes it
         self._refusals = []  # (last id, error) of batches that the broker refused before older ones had their receipts
         self._named_by_user = name is not None
         self._access_mode = access_mode
@@ -113,7 +116,12 @@ class ProducerCore(Handle):
             if number == _OUT_OF_STEP:
                 raise ProtocolError("a receipt for a message that is not the oldest in flight")
             return
-        if self.tickets:
+        if fields.value[3] == _NOWHERE_SIZE and self._was_dropped(number, fields.bytes(buffer, 3)):
+            count = max(self.ring.size_of(number), 1)
+            error = PulsarError("%s: the broker dropped %d messages of ours" % (self.topic, count))
+            self.report(error)
+            self._finish(number, None, error)
+        elif self.tickets:
             self._finish(number, message_id or b"", None)
         if self._refusals:
             self._fail_refused()
@@ -122,6 +130,12 @@ class ProducerCore(Handle):
             # A slot is free again: the open batch may have waited for it.
             self.wake()
 
+    def _was_dropped(self, number, message_id):
+        """Does that receipt say "not stored"? For what was transmitted before, it says "stored then"."""
+        if message_id != _NOWHERE:
+            return False
+        return number >= self.ring.resent or self.topic.startswith("non-persistent:")
+
     def on_send_error(self, sequence, code, text):
         """That frame was not stored. About the message alone: it fails, the producer lives. Else: reopen, resend."""
         error = broker_error(code, text, "sending to %s" % self.topic)
@@ -129,6 +143,8 @@ class ProducerCore(Handle):
             if len(self._refusals) < self.ring.unsent - self.ring.oldest:
                 self._refusals.append((sequence, error))
                 self._fail_refused()
+                if self.ring.waiting():
+                    self.wake()  # as after a receipt
         elif verdict(code, True) == "f":
             self._leave()
             self.fail(error)
@@ -172,6 +188,16 @@ class ProducerCore(Handle):
         ticket = self.tickets.pop(number, None)
         if ticket:
             ticket.finish(message_id, self.ring.size_of(number), error)
+        elif error and not self.refused:
+            self.refused = error
+
+    def check_refused(self):
+        """Raise, once, the refusal of a batch that nobody waited for."""
+        error = self.refused
+        if error:
+            self.refused = None
+            raise error
+
 
 def entry_metadata(size, properties, partition_key, ordering_key, event_timestamp):
     """SingleMessageMetadata of a message of `size` bytes in a batch."""

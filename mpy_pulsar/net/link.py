@@ -95,6 +95,8 @@ class Link:
         clock.update(now)
         pause = _FOREVER
         for handle in list(connection.handles.values()):
+            if handle.connection is not connection:
+                continue  # it left while a frame before was written; by now it may be open on another link
             ring = handle.ring
             if ring is None:
                 frame = handle.ack_frame()
@@ -104,15 +106,15 @@ class Link:
                 continue
             slot = handle.next_frame(clock, now)
             if slot >= 0:
-                await self._put(ring.buffer, ring.frame_start(slot), ring.frame_end(slot))
+                await self._put(ring.buffer, ring.frame_start(slot), ring.frame_end(slot), ring, ring.unsent)
                 pause = 0
             elif pause:
                 pause = min(pause, handle.due)
         return pause
 
-    async def _put(self, buffer, start, end):
+    async def _put(self, buffer, start, end, ring=None, after=0):
         # A write that took nothing is tried again with the very same bytes; a frame once begun is finished, or the
-        # link goes down.
+        # link goes down. ring, after: where the bytes are a ring's, and the number of the batch behind them.
         stream = self._stream
         while start < end:
             count = stream.write(buffer, start, end - start)  # pyright: ignore[reportCallIssue]
@@ -120,16 +122,18 @@ class Link:
                 start += count
             else:
                 await writable(stream)
+                if ring and ring.oldest >= after:
+                    # By another link, or for an earlier transmission: new messages may stand here by now.
+                    raise ConnectError("link to %s: a message's receipt came while it was written" % self.describe())
 
     async def stop(self):
         """Take reader and writer down together, close the socket."""
         for task in (self._reader, self._writer):
-            if task:
+            # Not by awaiting it, where our own cancellation could not be told from the task's; and again until it
+            # has ended, since MicroPython's wait_for loses a cancellation that comes together with the event.
+            while task and not task.done():
                 task.cancel()
-                try:
-                    await task
-                except asyncio.CancelledError:
-                    pass
+                await sleep_ms(0)
         if self._stream:
             self._stream.close()
             self._stream = None

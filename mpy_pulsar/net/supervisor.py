@@ -5,10 +5,10 @@ from ..core.clock import Clock
 from ..core.handle import CLOSED, IDLE, NEVER
 from ..core.retry import verdict
 from ..core.topic import parse_service_url
-from ..errors import AuthenticationError, ConnectError, PulsarError
+from ..errors import AlreadyClosed, AuthenticationError, ConnectError, PulsarError
 from ..port import READ_LIMIT, ticks_ms, unix_seconds
 from .link import Link
-from .stream import wait
+from .stream import sleep_ms, wait
 
 
 class Supervisor:
@@ -28,6 +28,7 @@ class Supervisor:
         self._links = {}  # by (address, proxy_to)
         self._turn = 0  # which of the service URL's hosts is tried next
         self._closed = False
+        self._failure = None  # a fault of ours that ended the task
         self._wake = asyncio.Event()
         self.attend = self._wake.set
         self._task = asyncio.create_task(self._run())
@@ -36,6 +37,9 @@ class Supervisor:
         """Take care of a handle from now on."""
         handle.attend = self.attend
         handle.report = self.report
+        if self._failure:
+            handle.fail(self._failure)
+            return
         self.handles.append(handle)
         self.attend()
 
@@ -77,10 +81,15 @@ class Supervisor:
                 await wait(self._wake, pause)
         except Exception as error:  # noqa: BLE001
             # A fault of ours must not leave anybody waiting for ever.
-            failure = PulsarError("a fault in the client itself, please report it: %r" % (error,))
-            self.report(failure)
-            for handle in list(self.handles):
-                handle.fail(failure)
+            self._failure = PulsarError("a fault in the client itself, please report it: %r" % (error,))
+            self.report(self._failure)
+        for link in list(self._links.values()):
+            await link.stop()
+        self._links.clear()
+        for handle in list(self.handles):
+            if handle.state != CLOSED:
+                # Its broker will not answer any more, and somebody may be waiting for that.
+                handle.fail(self._failure or handle.failure or AlreadyClosed("%s: closed" % handle.topic))
 
     async def _tend_link(self, key, now):
         link = self._links[key]
@@ -144,10 +153,8 @@ class Supervisor:
 
     async def close(self):
         """Stop everything; no task and no socket stays behind."""
-        # Told, not cancelled: it may be waiting for a link's cancelled tasks, where its own cancellation would be lost.
+        # Told, not cancelled, and not awaited either, which would hand on a cancellation of whoever closes.
         self._closed = True
         self.attend()
-        await self._task
-        for link in list(self._links.values()):
-            await link.stop()
-        self._links.clear()
+        while not self._task.done():
+            await sleep_ms(0)

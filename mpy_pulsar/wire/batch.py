@@ -14,7 +14,7 @@ from .writer import Writer
 _SEND = const(6)
 _LOW = const(28)
 _LOW_MASK = const(0xFFFFFFF)
-_ENTRY_HEAD = const(9)  # metadata size, tag and number of payload_size before a bare payload of up to 2^28 - 1 bytes
+ENTRY_HEAD = const(9)  # metadata size, tag and number of payload_size before a bare payload of up to 2^28 - 1 bytes
 _SIZE = const(4)
 
 # The largest head: 40 of sizes and SEND, 10 of magic, checksum and metadata size, 46 of metadata besides the name.
@@ -43,6 +43,7 @@ class BatchRing:
         self.head_room = _HEAD_ROOM + _NAME_MOST
         self.oldest = 0
         self.unsent = 0
+        self.resent = 0  # batches below this number had been transmitted when a link was lost
         self.open = 0
         self.sequence = 0  # of the next message to be transmitted first: low 28 bits and what is above
         self.sequence_high = 0
@@ -72,8 +73,8 @@ class BatchRing:
         """
         size = len(payload)
         end = self._end
-        if end + size + _ENTRY_HEAD > self._limit:
-            end = self._open_batch(size + _ENTRY_HEAD)
+        if end + size + ENTRY_HEAD > self._limit:
+            end = self._open_batch(size + ENTRY_HEAD)
         self._end = put_entry(self.buffer, end, payload, size)
         count = self._count + 1
         self._count = count
@@ -118,8 +119,8 @@ class BatchRing:
 
     def has_room(self, size):
         """Will the next bare message of `size` bytes be accepted? Allocates nothing."""
-        need = size + _ENTRY_HEAD
-        if self.failure or need + self.head_room + _ENTRY_HEAD > len(self.buffer) or size > self.largest:
+        need = size + ENTRY_HEAD
+        if self.failure or need + self.head_room + ENTRY_HEAD > len(self.buffer) or size > self.largest:
             return False
         if self._end + need <= self._limit:
             return True
@@ -150,12 +151,12 @@ class BatchRing:
 
     def refuse_unfit(self, size):
         """Raise MessageTooBig for `size` bytes that do not even fit the empty buffer, or that the broker refuses."""
-        if size + self.head_room + _ENTRY_HEAD > len(self.buffer):
+        if size + self.head_room + ENTRY_HEAD > len(self.buffer):
             raise MessageTooBig(
                 "a message of %d bytes and its head of up to %d do not fit a send buffer of %d bytes: enlarge"
-                " send_buffer_size" % (size, self.head_room + _ENTRY_HEAD, len(self.buffer))
+                " send_buffer_size" % (size, self.head_room + ENTRY_HEAD, len(self.buffer))
             )
-        if size > self.largest + _ENTRY_HEAD:
+        if size > self.largest + ENTRY_HEAD:
             raise MessageTooBig("a message of %d bytes; the broker takes %d" % (size, self.largest))
 
     def _place(self, need, number):
@@ -293,6 +294,8 @@ class BatchRing:
 
     def rewind(self):
         """The link is gone: every frame in flight is to be transmitted again, unchanged and in order."""
+        if self.resent < self.unsent:
+            self.resent = self.unsent
         self.unsent = self.oldest
 
     def last_batch(self):

@@ -77,10 +77,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `runtime` runs once for the twin and once for each MicroPython."""
     if "runtime" in metafunc.fixturenames:
         boards = [entry.name for entry in runs.micropythons()] or [_NO_MICROPYTHON]
-        metafunc.parametrize("runtime", ["twin", *boards], indirect=True, scope="session")
+        # Of no wider scope: pytest would sort the tests by it, and start all of a module's programs again for each.
+        metafunc.parametrize("runtime", ["twin", *boards], indirect=True, scope="function")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def runtime(request: pytest.FixtureRequest) -> str:
     """The name of one interpreter, "twin" or a MicroPython's."""
     if request.param == _NO_MICROPYTHON:

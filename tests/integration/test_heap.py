@@ -1,9 +1,9 @@
 """What a board's heap holds: on a 32-bit MicroPython (the words and blocks of ESP32 and RP2040), from .mpy files.
 
 With a board's default buffers sending fits a heap of 64 KB, and so does receiving entries of 1 KB. Receiving entries of
-2 KB does not: it takes 55 KB before the first entry, and each needs a block in one piece; it ran from about 72 KB on and
-is tried with 80 KB. Both in one process ran from 80 KB on and are tried with 96 KB. Whatever was sent or received, the
-heap in use is the same after as before. `pytest -rP` shows the figures.
+2 KB does not: it takes 55 KB before the first entry, and each needs a block in one piece; it ran from about 72 KB on,
+and is tried with 80 KB. Both in one process ran from 80 KB on and are tried with 96 KB. Whatever was sent or received,
+the heap in use is the same after as before. `pytest -rP` shows the figures.
 """
 
 import asyncio

@@ -170,9 +170,9 @@ class Broker:
             self.say(SUCCESS, 1, asked[5])
         return asked
 
-    def receipt(self, sequence, entry=0, producer_id=1):
+    def receipt(self, sequence, entry=0, producer_id=1, ledger=7):
         """SEND_RECEIPT for the frame whose first id is `sequence`."""
-        self.say(SEND_RECEIPT, 1, producer_id, 2, sequence, 3, message_id(entry), 4, NO_REQUEST)
+        self.say(SEND_RECEIPT, 1, producer_id, 2, sequence, 3, message_id(entry, ledger), 4, NO_REQUEST)
 
 
 class Watch:

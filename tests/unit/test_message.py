@@ -167,7 +167,7 @@ def test_metadata_that_is_no_text_says_so_when_it_is_read():
 
 
 def test_a_message_stays_readable_when_the_buffer_is_used_again():
-    broker, core = Broker(size=256, limit=256), fake.consumer()
+    broker, core = Broker(size=256, limit=256), fake.consumer(20)
     broker.open(core)
     broker.feed(fake.batch(1, [b"kept", b"kept too"]))
     first, second = core.take(), core.take()

@@ -13,9 +13,14 @@ first = int(sys.stdin.readline())
 second = int(sys.stdin.readline())
 
 say("started", used=used())
+# As a board's main.py does: in one piece before the imports break the heap up.
+send_buffer = bytearray(4096)
 import asyncio  # noqa: E402
 
 from mpy_pulsar import Client  # noqa: E402
+
+used()
+import mpy_pulsar.producer  # noqa: E402, F401
 
 say("imported", used=used())
 
@@ -33,7 +38,7 @@ async def send(producer, numbers):
 
 async def main():
     client = Client(url)
-    producer = await client.create_producer(topic)
+    producer = await client.create_producer(topic, send_buffer_size=send_buffer)
     await send(producer, range(first))
     before = used()
     say("opened", used=before)
