@@ -1,6 +1,7 @@
 """CPython's half of `mpy_pulsar.wire.kernels`: slices instead of loops, google-crc32c where it is installed."""
 
 _HEADS_KEPT = 4096
+_WIDE = "a message is made of bytes: give bytes, a bytearray, or a memoryview cast to \"B\""
 _heads = {}
 
 
@@ -20,15 +21,21 @@ def _head(size):
 
 def put_entry(buffer, at, payload, size):
     """Write a batch entry that is nothing but its payload; return its end. See kernels_plain."""
-    entry = (_heads.get(size) or _head(size)) + payload
+    head = _heads.get(size) or _head(size)
+    entry = head + payload
     end = at + len(entry)
+    if end - at - len(head) != size:
+        raise TypeError(_WIDE)
     buffer[at:end] = entry
     return end
 
 
 def copy(target, at, source, start, size):
     """target[at:at + size] = source[start:start + size]."""
-    target[at:at + size] = source[start:start + size]
+    view = memoryview(source)[start:start + size]
+    if view.nbytes != size:
+        raise TypeError(_WIDE)
+    target[at:at + size] = view
 
 
 try:

@@ -25,7 +25,7 @@ DELIVER_AT = 1767225900000
 _TICK = 5000  # when the session begins
 _TIMEOUT = 30000
 _PERMITS = 16
-_READ_LIMIT = 1024  # with it a board's queue has room for just these permits
+_READ_LIMIT = 512  # with it a board's queue has room for just these permits
 
 
 class Tape:

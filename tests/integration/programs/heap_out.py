@@ -1,7 +1,7 @@
 """Sends messages of 100 bytes from a small heap; says what of it is in use before and after.
 
-Standard input: service URL, topic, number of messages in each of two rounds, a line each. The first round makes what is
-made at first use; the second is measured. Prints MicroPython's mem_info before `passed`.
+Standard input: service URL, topic, number of messages in each of two rounds, bytes of the send buffer, a line each. The
+first round makes what is made at first use; the second is measured. Prints MicroPython's mem_info before `passed`.
 """
 import sys
 
@@ -11,10 +11,11 @@ url = sys.stdin.readline().strip()
 topic = sys.stdin.readline().strip()
 first = int(sys.stdin.readline())
 second = int(sys.stdin.readline())
+size = int(sys.stdin.readline())
 
 say("started", used=used())
 # As a board's main.py does: in one piece before the imports break the heap up.
-send_buffer = bytearray(4096)
+send_buffer = bytearray(size)
 import asyncio  # noqa: E402
 
 from mpy_pulsar import Client  # noqa: E402

@@ -1,0 +1,37 @@
+"""What the twin takes as a message: anything made of bytes, and nothing whose items are wider."""
+
+from array import array
+
+import pytest
+
+from mpy_pulsar.wire.batch import BatchRing
+from mpy_pulsar.wire.writer import message
+
+WIDE = array("H", range(20))
+SIZE = 1000
+
+
+def ring() -> BatchRing:
+    made = BatchRing(bytearray(SIZE), 1, 8, 100, SIZE)
+    made.set_name(b"p")
+    return made
+
+
+@pytest.mark.parametrize("content", [WIDE, memoryview(WIDE)], ids=["array", "memoryview"])
+def test_items_wider_than_a_byte_are_refused_and_nothing_changes(content: object) -> None:
+    made = ring()
+    with pytest.raises(TypeError, match="made of bytes"):
+        made.add(content)
+    with pytest.raises(TypeError, match="made of bytes"):
+        made.add_entry(content, message(2, "key", 3, 20))
+    assert made.idle() and len(made.buffer) == SIZE
+
+
+@pytest.mark.parametrize("content", [b"abc", bytearray(b"abc"), memoryview(b"abc"), memoryview(WIDE).cast("B")])
+def test_whatever_is_made_of_bytes_is_taken(content: bytes) -> None:
+    made = ring()
+    made.add(content)
+    made.add_entry(content, message(2, "key", 3, len(content)))
+    assert made.last_index() == 1
+    slot = made.next_frame(0, 0)
+    assert bytes(made.buffer[:made.frame_end(slot)]).count(bytes(content)) == 2
