@@ -3,7 +3,7 @@ import asyncio
 
 from ..core.connection import Connection
 from ..errors import ConnectError, PulsarError
-from ..port import READ_BUFFER, const, ticks_ms
+from ..port import READ_BUFFER, collect, const, ticks_ms
 from .stream import connect, readable, sleep_ms, wait, writable
 
 _FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER in core.handle)
@@ -45,6 +45,7 @@ class Link:
             self._fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
+            collect()
             self._fail(ConnectError("link to %s lost: %s" % (self.describe(), repr(error))))
 
     def _fail(self, error):

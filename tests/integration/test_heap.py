@@ -1,9 +1,9 @@
 """What a board's heap holds: on a 32-bit MicroPython (the words and blocks of ESP32 and RP2040), from .mpy files.
 
 A heap of 64 KB holds a producer with a send buffer of 2 KB, or a consumer of entries of 1 KB. A board's default send
-buffer of 4 KB, made before the imports, just does not fit, and is tried with 72 KB. Nor do entries of 2 KB: the consumer
-takes 55 KB before the first of them, and each needs a block in one piece; they are tried with 80 KB. Both in one process
-ran from 80 KB on and are tried with 96 KB. Whatever was sent or received, the heap in use is the same after as before.
+buffer of 4 KB, made before the imports, just does not fit, and is tried with 72 KB. Nor do entries of 2 KB: a consumer
+takes 55 KB before the first, and each needs a block in one piece; they are tried with 80 KB. Both in one process ran
+from 80 KB on and are tried with 96 KB. Whatever was sent or received, the heap in use is the same after as before.
 `pytest -rP` shows the figures.
 """
 
