@@ -247,6 +247,15 @@ def test_a_batch_with_a_delay_waits_until_it_is_due():
         assert broker.sent(core) == [] and core.due == 50  # the next one has a delay of its own
 
 
+def test_what_was_queued_before_the_broker_s_success_wakes_the_writer():
+    broker, core = Broker(), fake.producer()
+    core.ring.add(b"early")
+    asked = broker.attach(core)
+    wakes = broker.wakes
+    broker.say(fake.PRODUCER_SUCCESS, 1, asked[3], 2, "made")
+    assert broker.wakes > wakes and len(broker.sent(core)) == 1
+
+
 def test_a_full_batch_does_not_wait_for_its_delay():
     broker, core = opened_producer(messages=2, delay=50)
     for payload in (b"a", b"b", b"c"):
