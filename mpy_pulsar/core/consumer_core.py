@@ -1,6 +1,6 @@
 """A consumer without sockets or tasks: permits, entries kept whole and read in place, grouped acknowledgements."""
 from ..errors import ProtocolError, PulsarError
-from ..port import QUEUE_BYTES, const
+from ..port import QUEUE_BYTES, collect, const
 from ..wire.commands import key_values
 from ..wire.consumer_commands import ack, flow, subscribe
 from ..wire.kernels import check
@@ -89,13 +89,18 @@ class ConsumerCore(Handle):
             raise ProtocolError("MESSAGE without an id", pos)
         message_id = command.bytes(buffer, 2)
         redelivery_count = max(command.value[3], 0)
+        start = pos
         pos = _skip_broker_entry(buffer, pos, end)
         if end - pos > 6 and buffer[pos] == _MAGIC and buffer[pos + 1] == _CHECKSUM_MARK:
             if not check(buffer, pos + 2, end):
                 self._give_up(message_id, 1, _CHECKSUM_MISMATCH, "checksum of an entry of %s does not match")
                 return
             pos += 6
-        data = bytes(memoryview(buffer)[pos:end])
+        data = _copy(buffer, pos, end)
+        if data is None:
+            # Raised, it would take the link down, and come back with the same entry on the next one.
+            self.on_oversize(buffer, command, start, end, end - start)
+            return
         fields = self._fields
         try:
             payload = uint32(data, 0) + 4
@@ -132,8 +137,8 @@ class ConsumerCore(Handle):
         except (IndexError, ProtocolError):
             pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
         self.report(PulsarError(
-            "%s: entry %r of %d bytes is larger than the read buffer of %d: it stays unacknowledged; enlarge"
-            " read_buffer_size" % (self.topic, _readable(command.bytes(buffer, 2) or b""), size, len(buffer))
+            "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): it stays"
+            " unacknowledged; enlarge read_buffer_size or free memory" % (self.topic, _readable(command.bytes(buffer, 2) or b""), size, len(buffer))
         ))
         self._return_permits(count)
 
@@ -222,6 +227,16 @@ class ConsumerCore(Handle):
             return None
         self._acks = acks[_ACKS_MOST:]
         return ack(self.id, acks[:_ACKS_MOST])
+
+
+def _copy(buffer, pos, end):
+    """buffer[pos:end] as bytes, None where there is no memory for them even after a collection."""
+    for _ in range(2):
+        try:
+            return bytes(memoryview(buffer)[pos:end])
+        except MemoryError:
+            collect()
+    return None
 
 
 def _readable(message_id):

@@ -254,6 +254,24 @@ def test_an_oversized_entry_is_reported_and_its_permits_given_back():
         assert _take_all(core) == [b"next"]
 
 
+def test_an_entry_without_memory_for_it_is_reported_and_the_link_lives():
+    broker, core = _opened(permits=1)
+
+    def no_memory(_):
+        raise MemoryError
+
+    module.bytes = no_memory
+    try:
+        broker.feed(fake.batch(3, [b"one", b"two"]))
+    finally:
+        del module.bytes
+    assert _permits(broker) == 2 and core.take() is None and core.ack_frame() is None
+    (error,) = core.watch.errors
+    assert "(7,3,-1,-1)" in str(error) and "memory" in str(error)
+    broker.feed(fake.single(4, b"next"))
+    assert _take_all(core) == [b"next"]
+
+
 def _many_messages(broker, core):
     """1001 messages, entries 0 to 1000."""
     messages = []
