@@ -138,7 +138,8 @@ class ConsumerCore(Handle):
             pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
         self.report(PulsarError(
             "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): it stays"
-            " unacknowledged; enlarge read_buffer_size or free memory" % (self.topic, _readable(command.bytes(buffer, 2) or b""), size, len(buffer))
+            " unacknowledged; enlarge read_buffer_size or free memory"
+            % (self.topic, _readable(command.bytes(buffer, 2) or b""), size, len(buffer))
         ))
         self._return_permits(count)
 
