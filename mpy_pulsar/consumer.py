@@ -2,8 +2,8 @@
 import asyncio
 
 from .core.consumer_core import ConsumerCore
-from .core.handle import CLOSED
-from .port import RECEIVER_QUEUE, ticks_ms
+from .endpoint import Endpoint
+from .port import RECEIVER_QUEUE
 
 
 def make_consumer(
@@ -27,13 +27,11 @@ def make_consumer(
     ))
 
 
-class Consumer:
+class Consumer(Endpoint):
     """Receives the messages of one topic. Made by `Client.subscribe`; `async with` closes it at the end."""
 
     def __init__(self, core):
-        self.core = core
-        core.owner = self
-        self._changed = asyncio.Event()
+        super().__init__(core)
         self._arrived = asyncio.Event()
         core.changed = self._on_change
         core.arrived = self._arrived.set
@@ -63,34 +61,12 @@ class Consumer:
         """The message is done with; the broker need not send it again. Leaves in a group, with the entry's last one."""
         self.core.acknowledge(message)
 
-    async def opened(self):
-        """Until the broker has accepted it (for `subscribe`)."""
-        core = self.core
-        while not core.established:  # not its state, which may have changed again before this task's turn
-            core.check()
-            self._changed.clear()
-            await self._changed.wait()
-
     async def close(self):
         """Send the acknowledgements that wait, then close it at the broker. Closing again does nothing."""
-        core = self.core
-        core.start_close(ticks_ms())
-        core.attend()
+        self._start_close()
         self._arrived.set()
-        while core.state != CLOSED:
-            self._changed.clear()
-            await self._changed.wait()
-
-    def topic(self):
-        """The full topic name."""
-        return self.core.topic
+        await self._closed()
 
     def subscription_name(self):
         """The subscription's name."""
         return self.core.subscription
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, kind, error, trace):
-        await self.close()

@@ -23,7 +23,7 @@ if sys.implementation.name == "micropython":
     BATCHES = 16  # batches in a ring, open and in flight
     BATCH_MESSAGES = 100
     BATCH_BYTES = 4096
-    READ_BUFFER = 2048  # bytes of a link's read buffer at first
+    READ_BUFFER = 1024  # bytes of a link's read buffer at first
     READ_LIMIT = 2048  # it may grow up to this many; 0: up to the broker's largest frame
     READ_LIMIT_CONSUMER = 4096  # the same once a consumer is open
     QUEUE_BYTES = 8192  # received and not yet taken; 0: bounded by permits alone

@@ -1,10 +1,10 @@
 """Producer: what an application sends with. The work is done by core/producer_core, without a task of its own."""
 import asyncio
 
-from .core.handle import CLOSED, READY
 from .core.producer_core import ProducerCore, entry_metadata
+from .endpoint import Endpoint
 from .errors import AlreadyClosed, QueueFull, Timeout
-from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, SEND_BUFFER, ticks_ms
+from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, SEND_BUFFER
 from .wire.batch import ENTRY_HEAD, BatchRing
 
 
@@ -65,17 +65,14 @@ class Ticket:
         return self._message_id
 
 
-class Producer:
+class Producer(Endpoint):
     """Sends messages to one topic. Made by `Client.create_producer`; `async with` closes it at the end."""
 
     def __init__(self, core):
-        self.core = core
-        core.owner = self
+        super().__init__(core)
         self._ring = core.ring
         self._add = core.ring.add
-        self._changed = asyncio.Event()
         self._room = asyncio.Event()
-        core.changed = self._changed.set
         core.room = self._room.set
 
     def send_nowait(self, content):
@@ -173,14 +170,6 @@ class Producer:
             await ticket.wait()
         self.core.check_refused()
 
-    async def opened(self):
-        """Until the broker has accepted it (for `create_producer`)."""
-        core = self.core
-        while not core.established:  # not its state, which may have changed again before this task's turn
-            core.check()
-            self._changed.clear()
-            await self._changed.wait()
-
     async def close(self):
         """Send what is queued, then close it at the broker; nothing more is taken from now on. Twice does no harm."""
         core = self.core
@@ -197,29 +186,9 @@ class Producer:
                 % (core.topic, core.timeout)
             )
         finally:
-            core.start_close(ticks_ms())
-            core.attend()
+            self._start_close()
             await self._closed()
-
-    async def _closed(self):
-        while self.core.state != CLOSED:
-            self._changed.clear()
-            await self._changed.wait()
-
-    def topic(self):
-        """The full topic name."""
-        return self.core.topic
 
     def producer_name(self):
         """The name given, or the one that the broker made."""
         return self.core.name
-
-    def is_connected(self):
-        """Is it open at a broker just now? bool."""
-        return self.core.state == READY
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, kind, error, trace):
-        await self.close()

@@ -1,0 +1,51 @@
+"""What producers and consumers have in common for those who hold them; the core's half of it is core/handle."""
+import asyncio
+
+from .core.handle import CLOSED, READY
+from .port import ticks_ms
+
+
+class Endpoint:
+    """A producer or consumer of one topic; `async with` closes it at the end."""
+
+    def __init__(self, core):
+        """core: ProducerCore or ConsumerCore."""
+        self.core = core
+        core.owner = self
+        self._changed = asyncio.Event()
+        core.changed = self._changed.set
+
+    async def opened(self):
+        """Until the broker has accepted it (for `create_producer` and `subscribe`). Raises what ended it instead."""
+        core = self.core
+        while not core.established:  # not its state, which may have changed again before this task's turn
+            core.check()
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _start_close(self):
+        self.core.start_close(ticks_ms())
+        self.core.attend()
+
+    async def _closed(self):
+        while self.core.state != CLOSED:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def topic(self):
+        """The full topic name."""
+        return self.core.topic
+
+    def is_connected(self):
+        """Is it open at a broker just now? bool."""
+        return self.core.state == READY
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, error, trace):
+        await self.close()
+
+    async def close(self):
+        """What a producer or consumer does besides `_start_close` and `_closed`."""
+        raise NotImplementedError
