@@ -4,6 +4,8 @@
 class NoAuthentication:
     """For brokers that ask nobody."""
 
+    secret = False  # is there anything to hide?
+
     def credentials(self):
         """("none", None)."""
         return "none", None
@@ -14,6 +16,8 @@ class AuthenticationToken:
 
     A callable is asked again for each connection and whenever the broker wants a fresh token.
     """
+
+    secret = True
 
     def __init__(self, token):
         if not token:

@@ -2,7 +2,7 @@
 import asyncio
 
 from .auth import NoAuthentication
-from .core.topic import full_topic, parse_service_url
+from .core.topic import full_topic, parse_service_url, refuse_plaintext
 from .errors import AlreadyClosed
 from .net.supervisor import Supervisor
 from .port import READ_LIMIT_CONSUMER, ticks_ms
@@ -16,20 +16,25 @@ class Client:
 
     def __init__(
         self, service_url, *, authentication=None, operation_timeout_seconds=30, listener_name=None, logger=None,
-        read_buffer_size=None,
+        read_buffer_size=None, allow_plaintext_token=False,
     ):
         """service_url: "pulsar://host:6650", several hosts by comma. authentication: AuthenticationToken or None.
 
         operation_timeout_seconds: for opening and closing. listener_name: which of the broker's advertised addresses to
         use. logger: anything with warning(text), for errors that belong to no call. read_buffer_size: bytes of the
         largest frame that can be received; 2 KB on a board (4 KB with a consumer), up to the broker's maximum on
-        CPython. ValueError: the URL is none.
+        CPython. allow_plaintext_token: send the token over a link that is not encrypted, to other machines than this
+        one. ValueError: the URL is none, or the token would travel in the clear.
         """
-        parse_service_url(service_url)
+        tls, addresses = parse_service_url(service_url)
         if operation_timeout_seconds <= 0:
             raise ValueError("operation_timeout_seconds must be above 0")
         self.service_url = service_url
         self._authentication = authentication or NoAuthentication()
+        self._plaintext_refused = self._authentication.secret and not allow_plaintext_token
+        if self._plaintext_refused and not tls:
+            for host, _ in addresses:
+                refuse_plaintext(host, ValueError)
         self._timeout = int(operation_timeout_seconds * 1000)
         self._listener_name = listener_name
         self._logger = logger
@@ -68,7 +73,8 @@ class Client:
         supervisor = self._supervisor
         if not supervisor:
             supervisor = self._supervisor = Supervisor(
-                self.service_url, self._authentication, self._listener_name, self._read_limit, self._report
+                self.service_url, self._authentication, self._plaintext_refused, self._listener_name,
+                self._read_limit, self._report,
             )
         supervisor.adopt(handle.core)
         try:

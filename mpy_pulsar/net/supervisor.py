@@ -4,7 +4,7 @@ import asyncio
 from ..core.clock import Clock
 from ..core.handle import CLOSED, IDLE, NEVER
 from ..core.retry import verdict
-from ..core.topic import parse_service_url
+from ..core.topic import parse_service_url, refuse_plaintext
 from ..errors import AlreadyClosed, AuthenticationError, ConnectError, PulsarError
 from ..port import READ_LIMIT, ticks_ms, unix_seconds
 from .link import Link
@@ -14,12 +14,13 @@ from .stream import sleep_ms, wait
 class Supervisor:
     """Owns links and handles; sleeps until the next deadline or until somebody calls attend()."""
 
-    def __init__(self, service_url, authentication, listener_name, read_limit, report):
+    def __init__(self, service_url, authentication, plaintext_refused, listener_name, read_limit, report):
         """read_limit: bytes that a link's read buffer may grow to, None: the port's own. report(error): see Client."""
         self._tls, self._service = parse_service_url(service_url)
         if self._tls:
             raise ValueError("service URL %r: TLS is not supported yet" % service_url)
         self.authentication = authentication
+        self._plaintext_refused = plaintext_refused  # may the credentials not leave this machine unencrypted?
         self.clock = Clock(unix_seconds(), ticks_ms())
         self.handles = []
         self.report = report
@@ -61,11 +62,11 @@ class Supervisor:
         if tls != self._tls:
             raise ConnectError("the look-up's answer %r is not of the service URL's scheme" % url)
         target = addresses[0]
-        if not proxied:
-            return target, None
-        if target in self._service:
-            return target, None
-        return self._service[self._turn % len(self._service)], "%s:%d" % target
+        if proxied and target not in self._service:
+            return self._service[self._turn % len(self._service)], "%s:%d" % target
+        if self._plaintext_refused and not tls:
+            refuse_plaintext(target[0], ConnectError)
+        return target, None
 
     async def _run(self):
         try:

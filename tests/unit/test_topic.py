@@ -1,5 +1,6 @@
 """Topic names and service URLs: what is accepted, what it becomes, and how what is wrong is named."""
-from mpy_pulsar.core.topic import full_topic, parse_service_url
+from mpy_pulsar import AuthenticationToken, Client
+from mpy_pulsar.core.topic import full_topic, is_loopback, parse_service_url
 from tests.unit.support import raises
 
 
@@ -66,3 +67,20 @@ def test_addresses_that_are_none_are_refused():
 
 def test_the_highest_port_is_accepted():
     assert parse_service_url("pulsar://h:65535") == (False, [("h", 65535)])
+
+
+def test_only_addresses_of_this_machine_are_loopback():
+    for host in ("localhost", "::1", "127.0.0.1", "127.1.2.3"):
+        assert is_loopback(host)
+    for host in ("127.0.0.1.example.com", "127.0.0.x", "127.0.1", "10.127.0.1", "localhost.example.com", "", "::2"):
+        assert not is_loopback(host)
+
+
+def test_a_token_is_not_sent_in_the_clear_to_another_machine():
+    token = AuthenticationToken("secret")
+    for url in ("pulsar://broker:6650", "pulsar://localhost,broker", "pulsar://127.0.0.1.example.com"):
+        error = str(raises(ValueError, Client, url, authentication=token))
+        assert "pulsar+ssl://" in error and "allow_plaintext_token" in error and "secret" not in error
+        Client(url, authentication=token, allow_plaintext_token=True)
+        Client(url)
+    Client("pulsar://localhost:6650", authentication=token)
