@@ -74,22 +74,24 @@ class Connection:
 
     def answer_challenge(self, auth_method, auth_data):
         """Send the credentials that the owner was asked for by `challenged`."""
-        frame = auth_response(auth_method, auth_data)
-        control = self.control
-        # The newest serves for all questions that we had no time to answer; the first may be half written.
-        for index in range(1, len(control)):
-            if control[index] is self._answer:
-                control[index] = frame
-                break
-        else:
-            control.append(frame)
-        self._answer = frame
-        self.owner.wake()
+        # The newest serves for all questions that we had no time to answer.
+        self.take_back(self._answer)
+        self._answer = auth_response(auth_method, auth_data)
+        self.send(self._answer)
 
     def send(self, frame):
         """Queue a frame to go before data."""
         self.control.append(frame)
         self.owner.wake()
+
+    def take_back(self, frame):
+        """Do not send that frame after all: False where it is gone already, or may be half written."""
+        control = self.control
+        for index in range(1, len(control)):
+            if control[index] is frame:
+                control.pop(index)
+                return True
+        return False
 
     def request(self, handle):
         """A fresh request id, whose answer goes to handle.on_reply."""

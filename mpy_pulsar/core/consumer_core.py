@@ -49,6 +49,8 @@ class ConsumerCore(Handle):
         self._properties = key_values(properties)
         self._queue = []  # entries, oldest first
         self._used = 0  # permits to be given back
+        self._flow = None  # the FLOW sent last, and its permits
+        self._granted = 0
         self._acks = []  # encoded ids of entries all of whose messages are acknowledged
         self._fields = Fields(_METADATA_FIELDS)
 
@@ -197,7 +199,13 @@ class ConsumerCore(Handle):
     def _return_permits(self, count):
         self._used += count
         if self._used * 2 >= self.permits and self.state == READY:
-            self.connection.send(flow(self.id, self._used))
+            # Messages taken in one go return their permits in one FLOW: the one that waits to be written grows.
+            connection = self.connection
+            if connection.take_back(self._flow):
+                self._used += self._granted
+            self._granted = self._used
+            self._flow = flow(self.id, self._used)
+            connection.send(self._flow)
             self._used = 0
 
     # Acknowledgement

@@ -254,6 +254,14 @@ def test_an_oversized_entry_is_reported_and_its_permits_given_back():
         assert _take_all(core) == [b"next"]
 
 
+def test_messages_taken_in_one_go_return_their_permits_in_few_commands():
+    broker, core = _opened(permits=1)
+    broker.feed(fake.batch(3, [b"x"] * 100))
+    assert len(_take_all(core)) == 100
+    flows = broker.heard()  # the first may be half written when the others come
+    assert [one.kind for one in flows] == [fake.FLOW, fake.FLOW] and [one[2] for one in flows] == [1, 99]
+
+
 def test_an_entry_without_memory_for_it_is_reported_and_the_link_lives():
     broker, core = _opened(permits=1)
 
