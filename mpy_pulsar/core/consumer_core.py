@@ -1,5 +1,5 @@
 """A consumer without sockets or tasks: permits, entries kept whole and read in place, grouped acknowledgements."""
-from ..errors import ProtocolError, PulsarError
+from ..errors import ConnectError, ProtocolError, PulsarError
 from ..port import QUEUE_BYTES, collect, const
 from ..wire.commands import key_values
 from ..wire.consumer_commands import ack, flow, subscribe
@@ -100,7 +100,10 @@ class ConsumerCore(Handle):
             pos += 6
         data = _copy(buffer, pos, end)
         if data is None:
-            # Raised, it would take the link down, and come back with the same entry on the next one.
+            if self._queue:
+                # A fresh start frees what is queued; all of it comes again, in order.
+                raise ConnectError("%s: no memory for an entry of %d bytes" % (self.topic, end - start))
+            # There is nothing to free: the next link would bring the same entry, and end the same way.
             self.on_oversize(buffer, command, start, end, end - start)
             return
         fields = self._fields

@@ -262,17 +262,27 @@ def test_messages_taken_in_one_go_return_their_permits_in_few_commands():
     assert [one.kind for one in flows] == [fake.FLOW, fake.FLOW] and [one[2] for one in flows] == [1, 99]
 
 
-def test_an_entry_without_memory_for_it_is_reported_and_the_link_lives():
-    broker, core = _opened(permits=1)
-
+def _feed_without_memory(broker, data):
     def no_memory(_):
         raise MemoryError
 
     module.bytes = no_memory
     try:
-        broker.feed(fake.batch(3, [b"one", b"two"]))
+        broker.feed(data)
     finally:
         del module.bytes
+
+
+def test_an_entry_without_memory_ends_the_link_while_there_is_something_to_free():
+    broker, core = _opened(permits=2)
+    broker.feed(fake.single(2, b"waits"))
+    error = raises(ConnectError, _feed_without_memory, broker, fake.batch(3, [b"one", b"two"]))
+    assert "memory" in str(error) and core.watch.errors == []
+
+
+def test_an_entry_without_memory_is_reported_where_there_is_nothing_to_free_and_the_link_lives():
+    broker, core = _opened(permits=1)
+    _feed_without_memory(broker, fake.batch(3, [b"one", b"two"]))
     assert _permits(broker) == 2 and core.take() is None and core.ack_frame() is None
     (error,) = core.watch.errors
     assert "(7,3,-1,-1)" in str(error) and "memory" in str(error)

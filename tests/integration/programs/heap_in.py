@@ -1,7 +1,7 @@
 """Receives messages of 100 bytes with a small heap, in two rounds; says what is in use round the second.
 
-Standard input: service URL, topic, number of messages in each of two rounds, a line each. Says `ready` when the
-subscription is there, `opened` after the first round. Prints MicroPython's mem_info before `passed`.
+Standard input, a line each: service URL, topic, number of messages in each of two rounds, receiver_queue_size. Says
+`ready` when the subscription is there, `opened` after the first round. Prints MicroPython's mem_info before `passed`.
 """
 import sys
 
@@ -11,6 +11,7 @@ url = sys.stdin.readline().strip()
 topic = sys.stdin.readline().strip()
 first = int(sys.stdin.readline())
 second = int(sys.stdin.readline())
+permits = int(sys.stdin.readline())
 
 say("started", used=used())
 import asyncio  # noqa: E402
@@ -40,7 +41,7 @@ async def settled(consumer):
 
 async def main():
     client = Client(url)
-    consumer = await client.subscribe(topic, "all")
+    consumer = await client.subscribe(topic, "all", receiver_queue_size=permits)
     say("ready", used=used())
     await receive(consumer, range(first))
     await settled(consumer)
