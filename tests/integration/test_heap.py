@@ -1,6 +1,6 @@
 """What a board's heap holds: on a 32-bit MicroPython (the words and blocks of ESP32 and RP2040), from .mpy files.
 
-A heap of 64 KB holds a producer with a send buffer of 2 KB, or a consumer of entries of 0.9 KB, one at a time. A
+A heap of 64 KB holds a producer with a send buffer of 2 KB, or a consumer of entries of 0.5 KB, one at a time. A
 board's default send buffer of 4 KB, made before the imports, just does not fit, and is tried with 72 KB. Nor do entries
 of 2 KB: a consumer takes 55 KB before the first, and each needs a block in one piece; they are tried with 80 KB. Both
 in one process ran from 80 KB on and are tried with 96 KB. Whatever was sent or received, the heap in use is the same
@@ -26,7 +26,7 @@ from tools.interpreters import ROOT, Interpreter
 
 FOR_SENDING = {2048: "64K", 4096: "72K"}  # by bytes of the send buffer
 # By size of an entry: its messages, the heap, the receiver's queue.
-FOR_RECEIVING = {"0.9 KB": (8, "64K", 1), "2 KB": (19, "80K", 2)}
+FOR_RECEIVING = {"0.5 KB": (4, "64K", 1), "2 KB": (19, "80K", 2)}
 FOR_BOTH = "96K"
 MESSAGES = 1000
 FIRST_ROUND = 100
