@@ -28,7 +28,7 @@ OLDEST = (1, 23, 0)
 _PROBE = ("import sys; v = sys.implementation; "
           "print(v[0], v[1][0], v[1][1], v[1][2], 64 if sys.maxsize >> 31 else 32)")
 # What a whole collection has; REQUIRE_ALL insists on it.
-_WANTED = {
+WANTED = {
     ("wheel", 64): "CPython 3.11 to 3.13 on Linux x86_64 or macOS arm64, then `make setup`",
     ("debian", 64): "Debian on x86_64 or aarch64 with its mirror in reach, then `make setup`",
     ("debian", 32): "Debian on x86_64 or aarch64 with its mirror in reach, and a kernel that runs 32-bit programs, "
@@ -130,7 +130,7 @@ def find(say: Callable[[str], None] = print, again: bool = True) -> list[Interpr
     for entry in entries:
         say(f"MicroPython {entry.name}: runs")
     lines = [f"{source} {bits}-bit: {problems[source, bits]}\n    to have it: {remedy}"
-             for (source, bits), remedy in _WANTED.items() if (source, bits) in problems]
+             for (source, bits), remedy in WANTED.items() if (source, bits) in problems]
     for line in lines:
         say("MicroPython not had, " + line)
     if lines and os.environ.get("REQUIRE_ALL"):

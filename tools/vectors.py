@@ -42,7 +42,6 @@ TRANSCRIPT = "transcript.txt"
 _REPLAY = ROOT / "tests" / "unit" / "vector_replay.py"
 _SECONDS = 300
 _SUMMARY = re.compile(r"(\d+) passed, (\d+) failed \(client path \d+, generic path \d+\)")
-_WANTED = {("wheel", 64), ("debian", 64), ("debian", 32)}  # what `make setup` brings where everything can be had
 
 
 @dataclass
@@ -137,7 +136,7 @@ def replay_everywhere(paths: Sequence[Path], entries: Sequence[Interpreter]) -> 
 def missing_interpreters(entries: Sequence[Interpreter]) -> list[str]:
     """What a whole collection has and this one has not."""
     have = {(entry.source, entry.bits) for entry in entries}
-    return [f"{source} {bits}-bit" for source, bits in sorted(_WANTED - have)]
+    return [f"{source} {bits}-bit" for source, bits in sorted(interpreters.WANTED.keys() - have)]
 
 
 def check(words: Sequence[str]) -> int:
