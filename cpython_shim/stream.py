@@ -73,8 +73,33 @@ async def wait(event, milliseconds):
         timer.cancel()
 
 
-async def connect(host, port):
-    """A stream to host:port; OSError where nobody answers."""
+def tls_context(trust, validate_hostname, insecure):
+    """What `connect` needs for TLS; see `cpython_shim.tls`."""
+    from .tls import context
+
+    return context(trust, validate_hostname, insecure)
+
+
+async def connect(address, tls):
+    """(stream to address, its socket); OSError where nobody answers, or TLS fails.
+
+    address: (host, port). tls: what `tls_context` gave, or None.
+    """
+    sock = await _connect_tcp(*address)
+    try:
+        if not tls:
+            stream = Stream(sock, asyncio.get_running_loop())
+        else:
+            from .tls import secure
+
+            stream = await secure(sock, tls, address[0])
+    except BaseException:
+        sock.close()
+        raise
+    return stream, stream
+
+
+async def _connect_tcp(host, port):
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for position, (family, kind, _, _, address) in enumerate(addresses):
@@ -83,7 +108,7 @@ async def connect(host, port):
             sock.setblocking(False)
             await loop.sock_connect(sock, address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return Stream(sock, loop)
+            return sock
         except OSError:
             sock.close()
             if position == len(addresses) - 1:

@@ -15,7 +15,8 @@ _HOMES = {
 # what a board's small C stack cannot take.
 _FIRST = (
     "errors", "port", "wire.crc32c", "wire.kernels", "wire.writer", "wire.scanner", "wire.commands", "core.retry",
-    "core.clock", "core.topic", "core.connection", "core.handle", "net.stream", "net.link", "net.supervisor", "auth",
+    "core.clock", "core.topic", "core.connection", "core.handle", "core.finding", "net.stream", "net.link",
+    "net.supervisor", "auth",
 )
 
 

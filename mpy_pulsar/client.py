@@ -4,8 +4,10 @@ import asyncio
 from .auth import NoAuthentication
 from .core.topic import full_topic, parse_service_url, refuse_plaintext
 from .errors import AlreadyClosed
+from .endpoint import Endpoint
+from .net.stream import tls_context
 from .net.supervisor import Supervisor
-from .port import READ_LIMIT_CONSUMER, ticks_ms
+from .port import MAX_LINKS, READ_LIMIT_CONSUMER, ticks_ms
 
 
 class Client:
@@ -15,17 +17,30 @@ class Client:
     """
 
     def __init__(
-        self, service_url, *, authentication=None, operation_timeout_seconds=30, listener_name=None, logger=None,
-        read_buffer_size=None, allow_plaintext_token=False,
+        self, service_url, authentication=None, operation_timeout_seconds=30, *, listener_name=None, logger=None,
+        on_error=None, read_buffer_size=None, max_links=MAX_LINKS, allow_plaintext_token=False,
+        tls_trust_certs_file_path=None, tls_validate_hostname=True, tls_allow_insecure_connection=False, **others,
     ):
-        """service_url: "pulsar://host:6650", several hosts by comma. authentication: AuthenticationToken or None.
+        """service_url: "pulsar://host:6650" or "pulsar+ssl://host:6651", several hosts by comma. authentication:
+        AuthenticationToken or None.
 
         operation_timeout_seconds: for opening and closing. listener_name: which of the broker's advertised addresses to
-        use. logger: anything with warning(text), for errors that belong to no call. read_buffer_size: bytes of the
-        largest frame that can be received; 2 KB on a board (4 KB with a consumer), up to the broker's maximum on
-        CPython. allow_plaintext_token: send the token over a link that is not encrypted, to other machines than this
-        one. ValueError: the URL is none, or the token would travel in the clear.
+        use. logger: anything with warning(text); on_error: a function of one argument, the PulsarError: both hear of
+        errors that belong to no call, as `errors()` does. read_buffer_size: bytes of the largest frame that can be
+        received; 2 KB on a board (4 KB with a consumer), up to the broker's maximum on CPython. max_links: connections
+        at a time, 2 on a board, 0 for any number as on CPython; a topic on one broker more waits until one is free.
+        allow_plaintext_token: send the token over a link that is not encrypted, to other machines than this one.
+
+        With pulsar+ssl://: tls_trust_certs_file_path: file (PEM or DER) of the authority that signed the brokers'
+        certificates, or its bytes; None: the system's store, which boards have not. tls_validate_hostname: does the
+        certificate have to name the host? tls_allow_insecure_connection: any certificate will do (for tries only).
+
+        ValueError: the URL is none, the token would travel in the clear, an option is not supported; with its name.
         """
+        if others:
+            from .features.options import refuse
+
+            refuse("Client", others)
         tls, addresses = parse_service_url(service_url)
         if operation_timeout_seconds <= 0:
             raise ValueError("operation_timeout_seconds must be above 0")
@@ -35,9 +50,16 @@ class Client:
         if self._plaintext_refused and not tls:
             for host, _ in addresses:
                 refuse_plaintext(host, ValueError)
+        self._service = addresses
+        self._tls = tls and tls_context(
+            tls_trust_certs_file_path, tls_validate_hostname, tls_allow_insecure_connection
+        )
         self._timeout = int(operation_timeout_seconds * 1000)
         self._listener_name = listener_name
         self._logger = logger
+        self._on_error = on_error
+        self._streams = []  # of errors
+        self._max_links = max_links
         self._read_limit = read_buffer_size
         self._supervisor = None
         self._next_id = 0
@@ -63,6 +85,23 @@ class Client:
                 self._supervisor.read_limit = READ_LIMIT_CONSUMER
         return await self._open(consumer)
 
+    async def get_topic_partitions(self, topic):
+        """The full names of a topic's partitions, a list; of a topic without partitions its own name alone."""
+        from .features.partitions import PartitionsQuery
+
+        query = PartitionsQuery(full_topic(topic), self._id(), self._timeout)
+        await self._open(Endpoint(query))
+        return query.topics
+
+    def errors(self):
+        """The errors that belong to no call (a link lost, a topic moved, a broker that refuses), as they come.
+
+        An `features.error_stream.ErrorStream`: `async for error in client.errors()`, each a PulsarError.
+        """
+        from .features.error_stream import ErrorStream
+
+        return ErrorStream(self._streams)
+
     def _id(self):
         if self._closed:
             raise AlreadyClosed("the client is closed")
@@ -73,8 +112,8 @@ class Client:
         supervisor = self._supervisor
         if not supervisor:
             supervisor = self._supervisor = Supervisor(
-                self.service_url, self._authentication, self._plaintext_refused, self._listener_name,
-                self._read_limit, self._report,
+                self._service, self._tls, self._authentication, self._plaintext_refused, self._listener_name,
+                self._read_limit, self._max_links, self._report,
             )
         supervisor.adopt(handle.core)
         try:
@@ -87,26 +126,38 @@ class Client:
         return handle
 
     def _report(self, error):
-        if self._logger:
-            try:
+        for stream in self._streams:
+            stream.put(error)
+        try:
+            if self._on_error:
+                self._on_error(error)
+            if self._logger:
                 self._logger.warning(str(error))
-            except Exception:  # noqa: BLE001, S110
-                pass  # a logger that fails (a full flash, say) must not take the links down with it
+        except Exception:  # noqa: BLE001, S110
+            pass  # a logger that fails (a full flash, say) must not take the links down with it
 
     async def close(self):
         """Close all producers (what they hold is sent first, within operation_timeout_seconds) and consumers."""
-        self._closed = True
-        supervisor = self._supervisor
-        if not supervisor:
+        if self._closed:
             return
-        self._supervisor = None
+        self._closed = True
+        ends = [core.owner.close() for core in self._supervisor.handles] if self._supervisor else []
         try:
-            ends = [core.owner.close() for core in supervisor.handles]
             for outcome in await asyncio.gather(*ends, return_exceptions=True):
                 if isinstance(outcome, Exception):
                     raise outcome
         finally:
+            await self.shutdown()
+
+    async def shutdown(self):
+        """Drop everything at once: what was not confirmed yet may be lost, and no broker is told."""
+        self._closed = True
+        supervisor = self._supervisor
+        self._supervisor = None
+        if supervisor:
             await supervisor.close()
+        for stream in list(self._streams):
+            stream.close()
 
     async def __aenter__(self):
         return self

@@ -47,5 +47,6 @@ class Endpoint:
         await self.close()
 
     async def close(self):
-        """What a producer or consumer does besides `_start_close` and `_closed`."""
-        raise NotImplementedError
+        """Close it at the broker. Closing again does nothing."""
+        self._start_close()
+        await self._closed()

@@ -55,6 +55,7 @@ class Connection:
         self.handles = {}  # by producer or consumer id: both come from one range
         self.ready = False  # may commands be sent, even if CONNECTED has not come yet?
         self.connected = False
+        self.speculation = 1  # 0: no opening leaves before its look-up's answer; above 1: so many have no answer yet
         self.max_message_size = _MAX_MESSAGE
         self.now = now  # tick of the last bytes received, or of the last sweep
         self._requests = {}  # by request id: the handle that waits
@@ -187,6 +188,8 @@ class Connection:
             size = fields.integer(buffer, 3, 0)
             if 0 < size <= 0x7FFFFFFF:
                 self.max_message_size = size
+            elif not size and self.speculation == 1:
+                self.speculation = 0  # a proxy: it closes the link for what only a broker takes
             self.connected = True
             self._be_ready()
         elif kind == _AUTH_CHALLENGE:

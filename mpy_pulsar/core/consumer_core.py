@@ -5,7 +5,8 @@ from ..wire.commands import key_values
 from ..wire.consumer_commands import ack, flow, subscribe
 from ..wire.kernels import check
 from ..wire.scanner import Fields, uint32
-from .handle import READY, Handle, nothing
+from .finding import Finding
+from .handle import READY, nothing
 from .message import Entry, Message
 
 _SUCCESS = const(13)
@@ -25,7 +26,7 @@ _CHECKSUM_MISMATCH = const(2)
 _BATCH_DESERIALIZE_ERROR = const(3)
 
 
-class ConsumerCore(Handle):
+class ConsumerCore(Finding):
     """What the broker sent and nobody took yet, and what is to be acknowledged.
 
     Calls on its owner besides a handle's: arrived() when there is something to take.

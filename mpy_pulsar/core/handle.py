@@ -1,19 +1,20 @@
-"""What a producer and a consumer have in common: being looked up, opened, moved, closed; sans-io."""
+"""What a producer and a consumer have in common: being refused, moved, closed, and every deadline; sans-io."""
 from ..errors import AlreadyClosed, ConnectError, ProtocolError, Timeout
 from ..port import const, ticks_add, ticks_diff
-from ..wire.commands import close, lookup
+from ..wire.commands import close
 from .connection import broker_error
 from .retry import back_off, verdict
+from .topic import is_partition
 
 _ERROR = const(14)
-_LOOKUP_RESPONSE = const(24)
-
-_REDIRECT = const(0)
-_FAILED = const(2)
-_MOST_REDIRECTS = const(20)
 
 _METADATA_ERROR = const(1)
+_CONSUMER_BUSY = const(5)
+_PRODUCER_BUSY = const(16)
 _ENCRYPTION = "Encryption is required"
+
+# A name that our own dead link still holds is free again after two keep-alive intervals of the broker.
+_BUSY_WAIT = const(70000)
 
 # States of a handle
 IDLE = const(0)  # on no connection: the supervisor finds it one
@@ -41,11 +42,14 @@ class Handle:
     close_kind = 0  # the command that closes it
     opened_kind = 0  # the answer that opens it
     ring = None  # a producer's messages
+    speculates = False  # may the opening command leave before the look-up's answer?
+    partition = None  # of a partitioned parent: None refuses it, -1 takes any, else the one
     due = NEVER  # ms until a producer's open batch is to be transmitted
 
     def __init__(self, topic, handle_id, timeout):
         """timeout: ms for one step (look-up, opening, closing), and for the whole of the first opening."""
         self.topic = topic
+        self.plain = is_partition(topic)  # known to have no partitions
         self.id = handle_id
         self.timeout = timeout
         self.connection = None
@@ -61,14 +65,22 @@ class Handle:
         self.attend = nothing
         self.report = nothing
         self._born = None
+        self._patience = timeout
         self._deadline = 0  # tick by which the step under way must end
         self._request = 0
+        self._metadata = 0  # the request for the number of partitions
+        self._early = 0  # the opening sent before the look-up's answer
+        self._found = None  # the look-up's answer, while that about partitions is still to come
         self._failures = 0
         self._redirects = 0
         self._authoritative = False
         self._place_known = False
 
     # What a producer or consumer adds
+
+    def on_ready(self):
+        """The connection takes commands."""
+        raise NotImplementedError
 
     def open_command(self, request_id):
         """The frame of PRODUCER or SUBSCRIBE."""
@@ -99,8 +111,6 @@ class Handle:
     def on_event(self, kind, buffer, fields):
         """REACHED_END_OF_TOPIC, ACTIVE_CONSUMER_CHANGE, TOPIC_MIGRATED."""
 
-    # The way to READY
-
     def attach(self, connection, now, listener_name=None):
         """Start on a connection: look up, then open. Where the last look-up named this place, open at once."""
         move = self.move_to
@@ -116,88 +126,28 @@ class Handle:
         if connection.ready:
             self.on_ready()
 
-    def on_ready(self):
-        """The connection takes commands."""
-        if self.state != WAITING:
-            return
-        if self._place_known:
-            self._open()
-        else:
-            self.state = LOOKING
-            self._request = self.connection.request(self)
-            self.connection.send(lookup(self.topic, self._request, self._authoritative, self._listener_name))
-
-    def _open(self):
-        self.state = OPENING
-        self._request = self.connection.request(self)
-        self.connection.send(self.open_command(self._request))
-
-    def on_reply(self, kind, number, buffer, fields):
-        """The answer to request `number`."""
-        if number != self._request:
-            self.on_answer(kind, number, buffer, fields)
-        elif self.state == LOOKING:
-            if kind == _LOOKUP_RESPONSE:
-                self._on_lookup(buffer, fields)
-            else:
-                self._refused_by(kind, buffer, fields, "look-up")
-        elif self.state == OPENING:
-            if kind != self.opened_kind:
-                self._refused_by(kind, buffer, fields, "opening")
-            elif self.on_opened(number, buffer, fields):
-                self._failures = self._redirects = 0
-                self.established = True
-                self._set(READY)
-                self.wake()  # what was queued while there was no broker
-        elif self.state == CLOSING:
-            self._leave()
-            self._set(CLOSED)
-
-    def _on_lookup(self, buffer, fields):
-        value = fields.value
-        response = value[3]
-        if response == _FAILED or response < 0:
-            self._refused(value[6], fields.text(buffer, 7), "look-up")
-            return
-        url = fields.text(buffer, 1)
-        tls_url = fields.text(buffer, 2)
-        proxied = value[8] > 0
-        redirect = response == _REDIRECT
-        if not redirect and self._is_here(url, tls_url, proxied):
-            self._open()
-            return
-        self._redirects += 1
-        if self._redirects > _MOST_REDIRECTS:
-            self.retry(ConnectError("%s: more than %d redirects, the brokers disagree" % (self.topic, _MOST_REDIRECTS)))
-            return
-        self.move_to = (url, tls_url, proxied, value[5] > 0, not redirect)
-        self._leave()
-        self.attend()
-
-    def _is_here(self, url, tls_url, proxied):
-        try:
-            return self.connection.owner.serves(url, tls_url, proxied)
-        except ConnectError:
-            return False  # no address at all: whoever dials it refuses the place; the link is in order
+    # Trouble
 
     def _refused_by(self, kind, buffer, fields, step):
         """An answer that is not the success asked for: ERROR, or one that belongs to no such request."""
         if kind != _ERROR:
             raise ProtocolError("%s of %s: command %d is no answer to it" % (step, self.topic, kind))
+        self._request = 0
         self._refused(fields.value[2], fields.text(buffer, 3), step)
 
     def _refused(self, code, text, step):
         error = broker_error(code, text, "%s of %s" % (step, self.topic))
         answer = verdict(code, self.established)
-        if code == _METADATA_ERROR and not self.established and _ENCRYPTION in text:
-            answer = "f"  # a namespace's policy under a general code: no retry helps whoever waits for the opening
+        if not self.established:
+            if code == _METADATA_ERROR and _ENCRYPTION in text:
+                answer = "f"  # a namespace's policy under a general code: no retry helps whoever waits for the opening
+            elif code == _PRODUCER_BUSY and self._patience < _BUSY_WAIT:
+                self._patience = _BUSY_WAIT
         if answer == "f":
-            self._leave()
+            self._leave_open()
             self.fail(error)
         else:
             self.retry(error, answer == "s")
-
-    # Trouble
 
     def retry(self, error, slow=False):
         """Leave the connection and try again later, by a fresh look-up."""
@@ -206,7 +156,7 @@ class Handle:
         self._failures += 1
         self.not_before = ticks_add(self.connection.now, back_off(self._failures, slow))
         self.report(error)
-        self._leave()
+        self._leave_open()
         self.attend()
 
     def refuse_place(self, error, now):
@@ -238,12 +188,22 @@ class Handle:
         self.failure = error
         self._set(CLOSED)
 
+    def _leave_open(self):
+        """Leave a connection that lives: a late success must not keep a handle open there."""
+        if (self.state == OPENING and self._request) or self._early:
+            connection = self.connection
+            if self._early > 0:
+                connection.speculation -= 1
+            connection.send(close(self.close_kind, self.id, connection.request(self)))
+        self._leave()
+
     def _leave(self):
         """Give up the connection; the handle is IDLE."""
         connection = self.connection
         self.connection = None
         self.wake = nothing
-        self._request = 0
+        self._request = self._metadata = self._early = 0
+        self._found = None
         if connection:
             connection.forget(self)
             self.on_lost()
@@ -272,12 +232,10 @@ class Handle:
         if not self.established and self.failure is None and self.state != CLOSED:
             if self._born is None:
                 self._born = now
-            left = self.timeout - ticks_diff(now, self._born)
+            left = self._patience - ticks_diff(now, self._born)
             if left <= 0:
-                why = "; last error: %s" % self.error if self.error else ""
-                self._close_half_open()
-                self._leave()
-                self.fail(Timeout("opening %s took longer than %d ms%s" % (self.topic, self.timeout, why)))
+                self._leave_open()
+                self.fail(self._too_late())
                 return NEVER
         else:
             left = NEVER
@@ -288,17 +246,18 @@ class Handle:
                     self._leave()
                     self._set(CLOSED)
                     return NEVER
-                self._close_half_open()
                 self.retry(Timeout("%s: no answer from the broker within %d ms" % (self.topic, self.timeout)))
                 return left
             left = min(left, step)
         return left
 
-    def _close_half_open(self):
-        """A late success must not leave an opened handle behind."""
-        connection = self.connection
-        if self.state == OPENING:
-            connection.send(close(self.close_kind, self.id, connection.request(self)))
+    def _too_late(self):
+        """What ends an opening that took too long: the broker's own word where it holds the name or the topic."""
+        error = self.error
+        if error and (error.code == _PRODUCER_BUSY or error.code == _CONSUMER_BUSY):
+            return error
+        why = "; last error: %s" % error if error else ""
+        return Timeout("opening %s took longer than %d ms%s" % (self.topic, self._patience, why))
 
     # Closing
 
@@ -312,8 +271,7 @@ class Handle:
             self.connection.send(close(self.close_kind, self.id, self._request))
             self._set(CLOSING)
         elif self.state != CLOSING and self.state != CLOSED:
-            self._close_half_open()
-            self._leave()
+            self._leave_open()
             self._set(CLOSED)
 
     def check(self):

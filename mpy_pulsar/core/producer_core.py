@@ -5,7 +5,8 @@ from ..wire.commands import key_values, producer
 from ..wire.scanner import signed
 from ..wire.writer import message
 from .connection import broker_error
-from .handle import NEVER, READY, Handle, nothing
+from .finding import Finding
+from .handle import NEVER, READY, nothing
 from .retry import verdict
 
 _CLOSE_PRODUCER = const(15)
@@ -21,7 +22,7 @@ _CHECKSUM_ERROR = const(9)
 _NOT_ALLOWED = const(22)
 
 
-class ProducerCore(Handle):
+class ProducerCore(Finding):
     """Bytes in the ring until the broker's receipt. Calls on its owner besides a handle's: room() when some was freed.
 
     `tickets` holds, by batch number, what wants to hear of that batch: anything with
@@ -45,6 +46,7 @@ class ProducerCore(Handle):
         self._refusals = []  # (last id, error) of batches that the broker refused before older ones had their receipts
         self._named_by_user = name is not None
         self._access_mode = access_mode
+        self.speculates = access_mode == 0  # an exclusive one may be queued, which is an answer of its own
         self._properties = key_values(properties)
         self._epoch = -1
         self._delay = delay

@@ -26,3 +26,8 @@ def back_off(failures, slow=False):
     delay = _FIRST << min(failures - 1, _DOUBLINGS)
     delay = min(delay, _MOST_SLOW if slow else _MOST)
     return delay // 2 + random.getrandbits(16) * (delay // 2 + 1) // 65536
+
+
+def any_below(count):
+    """A number from 0 to count - 1 by chance; count: at most 2^14 to have even chances on a board."""
+    return random.getrandbits(16) * count >> 16

@@ -24,6 +24,18 @@ def full_topic(name):
     return domain + "://" + path
 
 
+def partition_name(topic, index):
+    """The full name of a partition of a partitioned topic."""
+    return "%s-partition-%d" % (topic, index)
+
+
+def is_partition(topic):
+    """Is this the name of a partition? bool. Only a decimal without leading zeros counts as its index."""
+    index = topic.split("-partition-")[-1]
+    digits = index != "" and all(character in "0123456789" for character in index)
+    return digits and topic.endswith(partition_name("", int(index)))
+
+
 def parse_service_url(url):
     """(uses TLS, [(host, port), …]) of "pulsar://h1:6650,h2" or "pulsar+ssl://…"; ValueError says what is wrong."""
     scheme, mark, rest = url.partition("://")

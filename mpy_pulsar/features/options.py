@@ -2,6 +2,11 @@
 
 # By method: what pulsar.asyncio of pulsar-client 3.13 takes besides.
 _KNOWN = {
+    "Client": (
+        "io_threads", "message_listener_threads", "concurrent_lookup_requests", "log_conf_file_path", "use_tls",
+        "stats_interval_in_seconds", "connection_timeout_ms", "tls_private_key_file_path",
+        "tls_certificate_file_path", "memory_limit_mb",
+    ),
     "create_producer": (
         "schema", "compression_type", "max_pending_messages_across_partitions", "chunking_enabled",
         "message_routing_mode", "lazy_start_partitioned_producers", "batching_type", "encryption_key",

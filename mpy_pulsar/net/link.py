@@ -17,12 +17,14 @@ class Link:
         self.address = address
         self.proxy_to = proxy_to
         self.error = None
+        self.idle_since = None  # the supervisor's: tick since which no handle is on it
         self._supervisor = supervisor
         self._wake = asyncio.Event()
         self.wake = self._wake.set
         size = min(READ_BUFFER, limit) if limit else READ_BUFFER
         self.connection = Connection(self, bytearray(size), limit, now)
         self._stream = None
+        self._socket = None  # below TLS, whose close() forgets it where the handshake failed
         self._writer = None
         self._reader = asyncio.create_task(self._guard(self._read()))
 
@@ -54,7 +56,8 @@ class Link:
         self._supervisor.attend()
 
     async def _read(self):
-        stream = self._stream = await connect(*self.address)
+        self._stream, self._socket = await connect(self.address, self._supervisor.tls)
+        stream = self._stream
         connection = self.connection
         method, data = self._supervisor.authentication.credentials()
         connection.start(method, data, self.proxy_to)
@@ -137,4 +140,6 @@ class Link:
                 await sleep_ms(0)
         if self._stream:
             self._stream.close()
-            self._stream = None
+            if self._socket is not self._stream:
+                self._socket.close()
+            self._stream = self._socket = None

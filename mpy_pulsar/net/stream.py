@@ -10,7 +10,7 @@ if sys.implementation.name == "micropython":
     import socket
     from asyncio import sleep_ms
 
-    from ..port import const
+    from ..port import collect, const
 
     # The connection is under way: EINPROGRESS of unix, of lwIP ports and of ESP32.
     _IN_PROGRESS = (115, 118, 119)
@@ -33,8 +33,19 @@ if sys.implementation.name == "micropython":
         except asyncio.TimeoutError:
             pass
 
-    async def connect(host, port):
-        """A stream to host:port; OSError at once or with the first read or write where nobody answers."""
+    def tls_context(trust, validate_hostname, insecure):
+        """What `connect` needs for TLS; see `features.tls`."""
+        from ..features.tls import context
+
+        return context(trust, validate_hostname, insecure)
+
+    async def connect(address, tls):
+        """(stream to address, its socket); OSError at once or with the first read or write where nobody answers.
+
+        address: (host, port). tls: what `tls_context` gave, or None. The handshake is done by the first reads and
+        writes; with TLS both are to be closed.
+        """
+        host, port = address
         address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
         stream = socket.socket(address[0])
         try:
@@ -46,16 +57,20 @@ if sys.implementation.name == "micropython":
                     raise
             await writable(stream)
             stream.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+            if tls:
+                collect()  # the session takes large blocks in one piece
+                return tls.wrap_socket(stream, server_hostname=host, do_handshake_on_connect=False), stream
         except BaseException:
             stream.close()
             raise
-        return stream
+        return stream, stream
 
 else:
     from cpython_shim.stream import (  # noqa: F401
         connect,  # pyright: ignore[reportAssignmentType]
         readable,
         sleep_ms,
+        tls_context,  # pyright: ignore[reportAssignmentType]
         wait,
         writable,
     )

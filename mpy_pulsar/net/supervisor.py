@@ -5,28 +5,42 @@ from ..core.clock import Clock
 from ..core.handle import CLOSED, IDLE, NEVER
 from ..core.retry import verdict
 from ..core.topic import parse_service_url, refuse_plaintext
-from ..errors import AlreadyClosed, AuthenticationError, ConnectError, PulsarError
-from ..port import READ_LIMIT, ticks_ms, unix_seconds
+from ..errors import AlreadyClosed, ConnectError, PulsarError
+from ..port import READ_LIMIT, const, ticks_diff, ticks_ms, unix_seconds
 from .link import Link
 from .stream import sleep_ms, wait
+
+_AUTHENTICATION_ERROR = const(3)
+# What a broker says before CONNECTED and somebody has to mend: credentials (3), permission (4), a broker that starts
+# (6), too many connections (22).
+_REFUSALS = b"\x03\x04\x06\x16"
+
+_IDLE_LINK = const(30000)  # ms after which a link without a handle is closed
 
 
 class Supervisor:
     """Owns links and handles; sleeps until the next deadline or until somebody calls attend()."""
 
-    def __init__(self, service_url, authentication, plaintext_refused, listener_name, read_limit, report):
-        """read_limit: bytes that a link's read buffer may grow to, None: the port's own. report(error): see Client."""
-        self._tls, self._service = parse_service_url(service_url)
-        if self._tls:
-            raise ValueError("service URL %r: TLS is not supported yet" % service_url)
+    def __init__(
+        self, service, tls, authentication, plaintext_refused, listener_name, read_limit, max_links, report
+    ):
+        """service: [(host, port), …] of the service URL. tls: what `net.stream.tls_context` made, None without TLS.
+
+        plaintext_refused: may the credentials not leave this machine unencrypted? read_limit: bytes that a link's read
+        buffer may grow to, None: the port's own. max_links: 0 is any number. report(error): see Client.
+        """
+        self._service = service
+        self.tls = tls
         self.authentication = authentication
-        self._plaintext_refused = plaintext_refused  # may the credentials not leave this machine unencrypted?
+        self._plaintext_refused = plaintext_refused
         self.clock = Clock(unix_seconds(), ticks_ms())
         self.handles = []
         self.report = report
         self.read_limit = READ_LIMIT if read_limit is None else read_limit
         self._listener_name = listener_name
+        self._max_links = max_links
         self._links = {}  # by (address, proxy_to)
+        self._careful = set()  # addresses that closed the link for an opening before its look-up
         self._turn = 0  # which of the service URL's hosts is tried next
         self._closed = False
         self._failure = None  # a fault of ours that ended the task
@@ -54,19 +68,22 @@ class Supervisor:
 
         The one place that decides "am I connected to the right one?".
         """
-        url = tls_url if self._tls else url
+        url = tls_url if self.tls else url
         try:
             tls, addresses = parse_service_url(url)
         except ValueError as error:
             raise ConnectError("the look-up's answer: %s" % error)
-        if tls != self._tls:
+        if tls != bool(self.tls):
             raise ConnectError("the look-up's answer %r is not of the service URL's scheme" % url)
         target = addresses[0]
         if proxied and target not in self._service:
-            return self._service[self._turn % len(self._service)], "%s:%d" % target
+            return self._service_address(), "%s:%d" % target
         if self._plaintext_refused and not tls:
             refuse_plaintext(target[0], ConnectError)
         return target, None
+
+    def _service_address(self):
+        return self._service[self._turn % len(self._service)]
 
     async def _run(self):
         try:
@@ -78,7 +95,7 @@ class Supervisor:
                 for key in list(self._links):
                     pause = min(pause, await self._tend_link(key, now))
                 for handle in list(self.handles):
-                    pause = min(pause, self._tend_handle(handle, now))
+                    pause = min(pause, await self._tend_handle(handle, now))
                 await wait(self._wake, pause)
         except Exception as error:  # noqa: BLE001
             # A fault of ours must not leave anybody waiting for ever.
@@ -103,24 +120,39 @@ class Supervisor:
         if link.error:
             del self._links[key]
             await self._drop(link, now)
+        elif link.connection.handles:
+            link.idle_since = None
+        elif link.idle_since is None:
+            link.idle_since = now
+            pause = min(pause, _IDLE_LINK)
+        else:
+            left = _IDLE_LINK - ticks_diff(now, link.idle_since)
+            if left <= 0:
+                del self._links[key]
+                await link.stop()
+            pause = min(pause, left)
         return pause
 
     async def _drop(self, link, now):
         error = link.error
         await link.stop()
         connection = link.connection
+        refused = False
+        if connection.speculation > 1:
+            self._careful.add(link.address)
         if not connection.connected:
             self._turn += 1
+            refused = 0 <= error.code < 128 and error.code in _REFUSALS
+        refused = refused or error.code == _AUTHENTICATION_ERROR
         self.report(error)
-        refused = isinstance(error, AuthenticationError)
         for handle in list(connection.handles.values()):
-            if refused and verdict(error.code, handle.established) == "f":
+            if error.code == _AUTHENTICATION_ERROR and verdict(error.code, handle.established) == "f":
                 connection.forget(handle)
                 handle.fail(error)
             else:
                 handle.lost(error, now, refused)
 
-    def _tend_handle(self, handle, now):
+    async def _tend_handle(self, handle, now):
         if handle.state == CLOSED:
             self.dismiss(handle)
             return NEVER
@@ -130,27 +162,54 @@ class Supervisor:
         wait_before = handle.wait_before(now)
         if wait_before:
             return min(pause, wait_before)
-        self._attach(handle, now)
+        try:
+            link = await self._link_for(handle, now)
+        except ConnectError as error:
+            handle.refuse_place(error, now)
+        except MemoryError:
+            handle.refuse_place(ConnectError("no memory for the read buffer of a link"), now)
+        else:
+            if handle.state == IDLE:  # nobody closed it while a link was being given up for it
+                link.connection.limit = self.read_limit
+                handle.attach(link.connection, now, self._listener_name)
         return min(pause, handle.sweep(now))
 
-    def _attach(self, handle, now):
-        key = self._service[self._turn % len(self._service)], None
+    async def _link_for(self, handle, now):
+        """The link on which a handle goes on: that to the place it was sent to, else any on which it can look up."""
         move = handle.move_to
         if move:
-            try:
-                key = self.place(move[0], move[1], move[2])
-            except ConnectError as error:
-                handle.refuse_place(error, now)
+            key = self.place(move[0], move[1], move[2])
+            link = self._links.get(key)
+        else:
+            key = self._service_address(), None
+            link = self._links.get(key)
+            for other in self._links.values():
+                if not link and other.connection.connected and not other.proxy_to and not other.error:
+                    link = other
+        if link:
+            return link
+        if self._max_links and len(self._links) >= self._max_links:
+            await self._give_up_idle(handle, key)
+        link = self._links[key] = Link(self, key[0], key[1], self.read_limit, now)
+        if link.address in self._careful:
+            link.connection.speculation = 0
+        return link
+
+    async def _give_up_idle(self, handle, wanted):
+        """Close a link that no handle is on, to dial another; ConnectError where each has one."""
+        for key in list(self._links):
+            link = self._links[key]
+            if not link.connection.handles:
+                del self._links[key]
+                await link.stop()
                 return
-        link = self._links.get(key)
-        if not link:
-            try:
-                link = self._links[key] = Link(self, key[0], key[1], self.read_limit, now)
-            except MemoryError:
-                handle.refuse_place(ConnectError("no memory for the read buffer of a link"), now)
-                return
-        link.connection.limit = self.read_limit
-        handle.attach(link.connection, now, self._listener_name)
+        users = [
+            "%s for %s" % (link.describe(), " and ".join([user.topic for user in link.connection.handles.values()]))
+            for link in self._links.values()
+        ]
+        raise ConnectError("%s: no link to %s:%d, max_links=%d are in use: %s" % (
+            handle.topic, wanted[0][0], wanted[0][1], self._max_links, ", ".join(users)
+        ))
 
     async def close(self):
         """Stop everything; no task and no socket stays behind."""

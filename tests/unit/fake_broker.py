@@ -89,6 +89,7 @@ class Broker:
         self.challenges = 0
         self.places = [HERE]  # URLs that name this very broker
         self.connection = Connection(self, bytearray(size), limit, now)
+        self.connection.speculation = 0  # one step after the other; test_finding has the rest
         self.clock = Clock(TIME // 1000, now)
         if connected:
             self.connection.start("token" if token else "none", token, proxy_to)
@@ -157,6 +158,7 @@ class Broker:
 
     def attach(self, core):
         """Put a handle on the connection and bring it to its PRODUCER or SUBSCRIBE, which is returned."""
+        core.plain = True
         core.attach(self.connection, self.now)
         self.answer_lookup()
         return self.hear(core.close_kind - 10 if core.close_kind == CLOSE_PRODUCER else SUBSCRIBE)
@@ -217,6 +219,7 @@ class Ticket:
 def producer(slots=8, messages=100, size=4000, **options):
     """A watched ProducerCore with id 1 and a ring of its own."""
     core = ProducerCore(TOPIC, 1, TIMEOUT, BatchRing(bytearray(size), 1, slots, messages, size), **options)
+    core.plain = True
     core.watch = Watch(core)
     return core
 
@@ -224,6 +227,7 @@ def producer(slots=8, messages=100, size=4000, **options):
 def consumer(permits=4, consumer_type=0, initial_position=0, **options):
     """A watched ConsumerCore with id 2."""
     core = ConsumerCore(TOPIC, 2, TIMEOUT, "sub", consumer_type, initial_position, permits, **options)
+    core.plain = True
     core.watch = Watch(core)
     return core
 

@@ -239,10 +239,30 @@ def test_creating_ends_with_a_timeout_that_says_the_last_error():
         broker, core = Broker(now=start), fake.consumer()
         assert core.sweep(start) == TIMEOUT
         asked = broker.attach(core)
-        broker.say(fake.ERROR, 1, asked[5], 2, 5, 3, "exclusive consumer")
+        broker.say(fake.ERROR, 1, asked[5], 2, 6, 3, "still starting")
         assert core.sweep(ticks_add(start, TIMEOUT - 1)) == 1 and core.failure is None
         assert core.sweep(ticks_add(start, TIMEOUT)) == NEVER
-        assert core.state == CLOSED and isinstance(core.failure, Timeout) and "exclusive consumer" in str(core.failure)
+        assert core.state == CLOSED and isinstance(core.failure, Timeout) and "still starting" in str(core.failure)
+
+
+def test_a_subscription_that_others_hold_ends_the_creating_with_the_brokers_word():
+    broker, core = Broker(), fake.consumer()
+    core.sweep(broker.now)
+    asked = broker.attach(core)
+    broker.say(fake.ERROR, 1, asked[5], 2, 5, 3, "exclusive consumer")
+    assert core.sweep(ticks_add(broker.now, TIMEOUT - 1)) == 1 and core.failure is None
+    assert core.sweep(ticks_add(broker.now, TIMEOUT)) == NEVER
+    assert core.failure.error() == 5 and "exclusive consumer" in str(core.failure)
+
+
+def test_a_producer_name_that_others_hold_is_waited_for_longer_than_a_dead_link_can_hold_it():
+    broker, core = Broker(), fake.producer(name="press-17")
+    core.sweep(broker.now)
+    asked = broker.attach(core)
+    broker.say(fake.ERROR, 1, asked[3], 2, 16, 3, "already connected")
+    assert core.sweep(ticks_add(broker.now, 69999)) == 1 and core.failure is None
+    assert core.sweep(ticks_add(broker.now, 70000)) == NEVER
+    assert core.failure.error() == 16 and "already connected" in str(core.failure)
 
 
 def test_a_late_success_after_the_timeout_leaves_nothing_open():

@@ -92,6 +92,8 @@ class Session:
         self.ring = BatchRing(bytearray(6000), 1, 8, READINGS, 6000)
         self.producer = ProducerCore(TOPIC, 1, _TIMEOUT, self.ring, NAME, properties={"site": "B"})
         self.consumer = ConsumerCore(TOPIC, 2, _TIMEOUT, "audit", 1, 1, _PERMITS, "c-0", {"role": "audit"})
+        self.producer.plain = self.consumer.plain = True
+        self.connection.speculation = 0
         self.reports = []
         self.producer.report = self.consumer.report = self.reports.append
 
