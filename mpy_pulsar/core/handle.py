@@ -136,7 +136,7 @@ class Handle:
         self._refused(fields.value[2], fields.text(buffer, 3), step)
 
     def _refused(self, code, text, step):
-        error = broker_error(code, text, "%s of %s" % (step, self.topic))
+        error = broker_error(code, text, "%s of %s at %s" % (step, self.topic, self.connection.owner.describe()))
         answer = verdict(code, self.established)
         if not self.established:
             if code == _METADATA_ERROR and _ENCRYPTION in text:

@@ -44,15 +44,18 @@ class Link:
         try:
             await loop
         except PulsarError as error:
-            self._fail(error)
+            self.fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
             collect()
-            self._fail(ConnectError("link to %s lost: %s" % (self.describe(), repr(error))))
+            text = "%s: %s" % (error.__class__.__name__, str(error).strip())
+            self.fail(ConnectError("lost: %s" % text))
 
-    def _fail(self, error):
+    def fail(self, error):
+        """It is of no more use; `error` becomes the link's, with its address."""
         if not self.error:
-            self.error = error
+            self.error = error.__class__("link to %s: %s" % (self.describe(), error))
+            self.error.code = error.code
         self._supervisor.attend()
 
     async def _read(self):
@@ -75,7 +78,7 @@ class Link:
                 connection.feed(count, ticks_ms())
                 await sleep_ms(0)
             else:
-                raise ConnectError("link to %s closed by the broker" % self.describe())
+                raise ConnectError("closed by the broker")
 
     async def _write(self):
         connection = self.connection
@@ -128,7 +131,7 @@ class Link:
                 await writable(stream)
                 if ring and ring.oldest >= after:
                     # By another link, or for an earlier transmission: new messages may stand here by now.
-                    raise ConnectError("link to %s: a message's receipt came while it was written" % self.describe())
+                    raise ConnectError("a message's receipt came while it was written")
 
     async def stop(self):
         """Take reader and writer down together, close the socket."""

@@ -116,7 +116,7 @@ class Supervisor:
             try:
                 pause = link.connection.sweep(now)
             except PulsarError as error:
-                link.error = error
+                link.fail(error)
         if link.error:
             del self._links[key]
             await self._drop(link, now)

@@ -101,6 +101,9 @@ class Broker:
     def wake(self):
         self.wakes += 1
 
+    def describe(self):
+        return "here:6650"
+
     def challenged(self):
         self.challenges += 1
 

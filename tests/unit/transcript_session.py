@@ -106,6 +106,10 @@ class Session:
         """Is this the broker that a look-up named?"""
         return url == "pulsar://b-1.plant.example:6650"
 
+    def describe(self):
+        """The broker's address, for errors."""
+        return "b-1.plant.example:6650"
+
     def challenged(self):
         """Fresh credentials, please."""
         self.connection.answer_challenge("token", SECOND_TOKEN)

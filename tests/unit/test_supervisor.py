@@ -1,0 +1,271 @@
+"""Which link a handle goes on, how many there are, and who hears of errors: the supervisor over links without sockets."""
+import asyncio
+
+from mpy_pulsar import Client
+from mpy_pulsar.core.handle import CLOSED, IDLE, LOOKING, OPENING
+from mpy_pulsar.errors import AuthenticationError, ConnectError, PulsarError
+from mpy_pulsar.net import supervisor as room
+from mpy_pulsar.port import ERRORS, ticks_add, ticks_diff
+from tests.unit import fake_broker as fake
+from tests.unit.fake_broker import START, Broker
+from tests.unit.support import raises
+
+SERVICE = [("one", 6650), ("two", 6651)]
+_TURNS = 20
+
+
+class StillLink:
+    """Stands where net.link.Link does: a connection to a fake broker, no socket and no task."""
+
+    def __init__(self, supervisor, address, proxy_to, limit, now):
+        self.address = address
+        self.proxy_to = proxy_to
+        self.error = None
+        self.idle_since = None
+        self.stopped = False
+        self.broker = Broker(now=now, limit=limit)
+        self.broker.places = ["pulsar://%s:%d" % address]
+        self.connection = self.broker.connection
+        self.connection.speculation = 1
+
+    def describe(self):
+        return "%s:%d" % self.address
+
+    async def stop(self):
+        self.stopped = True
+
+
+class Bench:
+    """A supervisor whose links are still and whose time stands; `run` lets it do what there is to do."""
+
+    def __init__(self, max_links=0, service=SERVICE):
+        self.now = START
+        self.reports = []
+        room.Link, room.ticks_ms = StillLink, lambda: self.now
+        self.supervisor = room.Supervisor(service, None, None, False, None, 1024, max_links, self.reports.append)
+
+    async def run(self, milliseconds=0):
+        """Let so much time go by."""
+        self.now = ticks_add(self.now, milliseconds)
+        self.supervisor.attend()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    async def adopt(self, topic):
+        """A producer that looks for its broker."""
+        core = fake.producer()
+        core.topic = "persistent://public/default/" + topic
+        core.id = len(self.supervisor.handles) + 1
+        self.supervisor.adopt(core)
+        await self.run()
+        return core
+
+    def link(self, host):
+        """The link to a host, None where there is none."""
+        for (address, _), link in self.supervisor._links.items():
+            if address[0] == host:
+                return link
+        return None
+
+    async def found(self, link, url):
+        """The broker at the end of `link` answers the look-up it was asked last."""
+        asked = [command for command in link.broker.heard() if command.kind == fake.LOOKUP][-1]
+        link.broker.say(fake.LOOKUP_RESPONSE, 1, url, 3, 1, 4, asked[2], 5, True)
+        await self.run()
+
+
+def _with_bench(check, **options):
+    async def run():
+        link, ticks = room.Link, room.ticks_ms
+        bench = Bench(**options)
+        try:
+            await check(bench)
+        finally:
+            await bench.supervisor.close()
+            room.Link, room.ticks_ms = link, ticks
+
+    asyncio.run(run())
+
+
+def test_one_link_is_enough_for_a_topic_that_lives_elsewhere():
+    async def check(bench):
+        core = await bench.adopt("t")
+        first = bench.link("one")
+        await bench.found(first, "pulsar://elsewhere:6650")
+        assert first.stopped and core.state == OPENING and core.connection is bench.link("elsewhere").connection
+        assert len(bench.supervisor._links) == 1 and bench.reports == []
+
+    _with_bench(check, max_links=1)
+
+
+def test_a_topic_that_needs_one_link_too_many_waits_and_says_who_has_them():
+    async def check(bench):
+        at_one = await bench.adopt("at-one")
+        await bench.found(bench.link("one"), "pulsar://one:6650")
+        core = await bench.adopt("elsewhere")
+        await bench.found(bench.link("one"), "pulsar://three:6650")
+        assert core.state == IDLE and core.failure is None and bench.link("three") is None
+        text = str(bench.reports[-1])
+        for part in (core.topic, at_one.topic, "three:6650", "one:6650", "max_links=1"):
+            assert part in text, text
+        # Once the link is free it goes there, by itself.
+        bench.link("one").broker.heard()
+        at_one.start_close(bench.now)
+        await bench.run(200)
+        await bench.found(bench.link("one"), "pulsar://three:6650")
+        assert core.state == OPENING and list(bench.supervisor._links) == [(("three", 6650), None)]
+
+    _with_bench(check, max_links=1)
+
+
+def test_a_look_up_goes_over_any_link_there_is():
+    async def check(bench):
+        await bench.adopt("a")
+        await bench.found(bench.link("one"), "pulsar://elsewhere:6650")
+        await bench.run(40000)  # nobody needs the first link any more
+        await bench.run(1)
+        assert bench.link("one") is None
+        core = await bench.adopt("b")
+        assert core.state == LOOKING and core.connection is bench.link("elsewhere").connection
+        assert len(bench.supervisor._links) == 1
+
+    _with_bench(check)
+
+
+def test_a_link_without_a_handle_is_closed_after_half_a_minute():
+    async def check(bench):
+        await bench.adopt("a")
+        first = bench.link("one")
+        await bench.found(first, "pulsar://elsewhere:6650")
+        await bench.run(29999)
+        assert not first.stopped
+        await bench.run(1)
+        assert first.stopped and bench.link("one") is None and not bench.link("elsewhere").stopped
+
+    _with_bench(check)
+
+
+def test_a_place_that_closed_the_link_for_an_early_opening_gets_none_again():
+    async def check(bench):
+        core = await bench.adopt("a")
+        first = bench.link("one")
+        assert [command.kind for command in first.broker.heard()] == [fake.LOOKUP, fake.PRODUCER]
+        first.error = ConnectError("closed")
+        await bench.run()
+        assert first.stopped and core.state == IDLE
+        await bench.run(200)
+        second = bench.link("one")
+        assert second is not first and [command.kind for command in second.broker.heard()] == [fake.LOOKUP]
+
+    _with_bench(check, service=SERVICE[:1])
+
+
+def test_the_hosts_of_the_service_url_are_tried_in_turn():
+    async def check(bench):
+        core = await bench.adopt("a")
+        core.established = True
+        for host in ("one", "two", "one", "two"):
+            link = bench.link(host)
+            assert core.connection is link.connection
+            link.connection.connected = False
+            link.error = ConnectError("nobody there")
+            await bench.run()
+            await bench.run(2000)
+
+    _with_bench(check)
+
+
+def test_what_a_broker_says_before_connected_is_tried_again_slowly():
+    async def check(bench):
+        for code, slow in ((4, True), (6, True), (22, True), (0, False)):
+            core = await bench.adopt("a")
+            core.established = True
+            core._failures = 20
+            link = bench.link("one") or bench.link("two")
+            link.connection.connected = False
+            link.error = PulsarError("refused", code)
+            await bench.run()
+            assert core.failure is None and (ticks_diff(core.not_before, bench.now) > 30000) == slow
+            core.start_close(bench.now)
+            await bench.run()
+
+    _with_bench(check, service=SERVICE[:1])
+
+
+def test_credentials_that_are_refused_end_what_is_being_created_and_delay_the_rest():
+    async def check(bench):
+        created, established = await bench.adopt("a"), await bench.adopt("b")
+        established.established = True
+        link = bench.link("one")
+        link.connection.connected = False
+        link.error = AuthenticationError("no")
+        await bench.run()
+        assert created.state == CLOSED and isinstance(created.failure, AuthenticationError)
+        assert established.failure is None and established.state == IDLE
+
+    _with_bench(check)
+
+
+def test_errors_of_no_call_reach_stream_function_and_logger():
+    class Log:
+        def __init__(self):
+            self.lines = []
+
+        def warning(self, text):
+            self.lines.append(text)
+
+    async def run():
+        heard, log = [], Log()
+        client = Client("pulsar://localhost", on_error=heard.append, logger=log)
+        stream = client.errors()
+        for number in range(ERRORS + 3):
+            client._report(PulsarError("error %d" % number))
+        assert len(heard) == ERRORS + 3 and log.lines[-1] == "error %d" % (ERRORS + 2)
+        assert stream.dropped == 3
+        await client.close()
+        taken = []
+        async for error in stream:
+            taken.append(str(error))
+        assert taken == ["error %d" % number for number in range(3, ERRORS + 3)]
+
+    asyncio.run(run())
+
+
+def test_a_stream_waits_for_an_error_and_ends_with_the_client():
+    async def run():
+        client = Client("pulsar://localhost")
+        stream = client.errors()
+        taken = []
+
+        async def take():
+            async for error in stream:
+                taken.append(str(error))
+            taken.append("end")
+
+        task = asyncio.create_task(take())
+        await asyncio.sleep(0)
+        client._report(PulsarError("one"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert taken == ["one"]
+        await client.shutdown()
+        await task
+        assert taken == ["one", "end"]
+        client._report(PulsarError("after the end"))
+        assert stream._errors == []
+
+    asyncio.run(run())
+
+
+def test_a_function_for_errors_that_fails_harms_nobody():
+    def fail(_):
+        raise OSError("the disk is full")
+
+    client = Client("pulsar://localhost", on_error=fail)
+    client._report(PulsarError("one"))
+
+
+def test_options_that_are_not_there_are_refused_by_name():
+    for option, kind in (("use_tls", ValueError), ("io_threads", ValueError), ("operation_timeout", TypeError)):
+        assert option in str(raises(kind, Client, "pulsar://localhost", **{option: 1}))
+    Client("pulsar://localhost", io_threads=None, use_tls=False)
