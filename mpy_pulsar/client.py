@@ -19,7 +19,8 @@ class Client:
     def __init__(
         self, service_url, authentication=None, operation_timeout_seconds=30, *, listener_name=None, logger=None,
         on_error=None, read_buffer_size=None, max_links=MAX_LINKS, allow_plaintext_token=False,
-        tls_trust_certs_file_path=None, tls_validate_hostname=True, tls_allow_insecure_connection=False, **others,
+        tls_trust_certs_file_path=None, tls_validate_hostname=True, tls_allow_insecure_connection=False,
+        force_tls=False, **others,
     ):
         """service_url: "pulsar://host:6650" or "pulsar+ssl://host:6651", several hosts by comma. authentication:
         AuthenticationToken or None.
@@ -34,6 +35,7 @@ class Client:
         With pulsar+ssl://: tls_trust_certs_file_path: file (PEM or DER) of the authority that signed the brokers'
         certificates, or its bytes; None: the system's store, which boards have not. tls_validate_hostname: does the
         certificate have to name the host? tls_allow_insecure_connection: any certificate will do (for tries only).
+        force_tls: refuse another service URL than pulsar+ssl://; with one, no plaintext address is ever dialled.
 
         ValueError: the URL is none, the token would travel in the clear, an option is not supported; with its name.
         """
@@ -42,6 +44,8 @@ class Client:
 
             refuse("Client", others)
         tls, addresses = parse_service_url(service_url)
+        if force_tls and not tls:
+            raise ValueError("force_tls: the service URL %r is plaintext; use pulsar+ssl://" % service_url)
         if operation_timeout_seconds <= 0:
             raise ValueError("operation_timeout_seconds must be above 0")
         self.service_url = service_url
