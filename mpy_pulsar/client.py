@@ -151,15 +151,20 @@ class Client:
                 if isinstance(outcome, Exception):
                     raise outcome
         finally:
-            await self.shutdown()
+            supervisor = self._supervisor
+            self.shutdown()
+            if supervisor:
+                await supervisor.ended()
 
-    async def shutdown(self):
-        """Drop everything at once: what was not confirmed yet may be lost, and no broker is told."""
+    def shutdown(self):
+        """Drop everything at once: what was not confirmed yet may be lost, and no broker is told.
+
+        Links and tasks are gone a few turns of the event loop later.
+        """
         self._closed = True
-        supervisor = self._supervisor
-        self._supervisor = None
-        if supervisor:
-            await supervisor.close()
+        if self._supervisor:
+            self._supervisor.end()
+            self._supervisor = None
         for stream in list(self._streams):
             stream.close()
 

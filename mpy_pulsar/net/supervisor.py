@@ -211,10 +211,13 @@ class Supervisor:
             handle.topic, wanted[0][0], wanted[0][1], self._max_links, ", ".join(users)
         ))
 
-    async def close(self):
-        """Stop everything; no task and no socket stays behind."""
+    def end(self):
+        """Stop everything soon; no task and no socket stays behind."""
         # Told, not cancelled, and not awaited either, which would hand on a cancellation of whoever closes.
         self._closed = True
         self.attend()
+
+    async def ended(self):
+        """Until everything has stopped."""
         while not self._task.done():
             await sleep_ms(0)

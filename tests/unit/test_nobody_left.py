@@ -204,7 +204,8 @@ def test_closing_the_client_ends_whoever_still_waits_for_a_close():
         supervisor = client._supervisor
         core = supervisor.handles[0]
         client._supervisor = None
-        await supervisor.close()
+        supervisor.end()
+        await supervisor.ended()
         await task
         assert isinstance(outcomes[0], AlreadyClosed) and core.state == CLOSED and not supervisor._links
 

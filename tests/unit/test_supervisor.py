@@ -81,7 +81,8 @@ def _with_bench(check, **options):
         try:
             await check(bench)
         finally:
-            await bench.supervisor.close()
+            bench.supervisor.end()
+            await bench.supervisor.ended()
             room.Link, room.ticks_ms = link, ticks
 
     asyncio.run(run())
@@ -248,7 +249,7 @@ def test_a_stream_waits_for_an_error_and_ends_with_the_client():
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert taken == ["one"]
-        await client.shutdown()
+        client.shutdown()
         await task
         assert taken == ["one", "end"]
         client._report(PulsarError("after the end"))
