@@ -97,9 +97,9 @@ class DevCluster:
             await broker.stop()
 
     async def kill(self, number: int) -> None:
-        """One instance dies: its links drop, it refuses connections, its topics go to others once its session lapses."""
+        """One instance dies: links drop, connections are refused, its topics go to others once its session lapses."""
         broker = self.brokers[number]
-        await broker.stop()
+        await broker.go_down()
         if self.session_seconds:
             loop = asyncio.get_running_loop()
             self._lapses[broker] = loop.call_later(self.session_seconds, self._lapse, broker)

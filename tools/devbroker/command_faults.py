@@ -21,6 +21,8 @@ from tools.devbroker.frames import (
 )
 
 from tools.devbroker.lookup_commands import url_field
+from tools.devbroker.store import Producer
+from tools.devbroker.subscription import Consumer
 
 if TYPE_CHECKING:
     from tools.devbroker.server import DevBroker
@@ -125,9 +127,9 @@ class _Close(Action):
         """What the command names as the place to go."""
         return self.url, self.tls_url
 
-    def wanted(self, handle: Any) -> bool:
+    def wanted(self, handle: Producer | Consumer) -> bool:
         """Whether that producer or consumer is meant."""
-        return handle is not None and self.topic in (None, topic_of_handle(handle))
+        return self.topic in (None, topic_of_handle(handle))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -140,8 +142,9 @@ class CloseProducer(_Close):
 
     def act(self, session: "Session") -> None:
         """Close them."""
-        for producer in filter(self.wanted, list(session.producers.values())):
-            session.close_producer(producer, self.assigned)
+        for producer in list(session.producers.values()):
+            if producer is not None and self.wanted(producer):
+                session.close_producer(producer, self.assigned)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -152,10 +155,11 @@ class CloseConsumer(_Close):
 
     def act(self, session: "Session") -> None:
         """Close them."""
-        for consumer in filter(self.wanted, list(session.consumers.values())):
-            session.close_consumer(consumer, self.assigned)
-            consumer.subscription.remove(consumer)
-            consumer.subscription.topic.drop_if_unused(consumer.subscription)
+        for consumer in list(session.consumers.values()):
+            if consumer is not None and self.wanted(consumer):
+                session.close_consumer(consumer, self.assigned)
+                consumer.subscription.remove(consumer)
+                consumer.subscription.topic.drop_if_unused(consumer.subscription)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -53,7 +53,14 @@ def _flag(text: str) -> bool:
 
 
 _FROM_TEXT: dict[Any, Any] = {
-    int: int, int | None: int, float: float, float | None: float, str: str, str | None: str, str | int | None: str, bool: _flag,
+    int: int,
+    int | None: int,
+    float: float,
+    float | None: float,
+    str: str,
+    str | None: str,
+    str | int | None: str,
+    bool: _flag,
     bytes: bytes.fromhex,
 }
 

@@ -204,6 +204,7 @@ class DevProxy:
                 raise _Ended("the client left before CONNECTED")
             _frame, raw = answer.result()
             dropping.cancel()
+            await asyncio.gather(dropping, return_exceptions=True)
             await client.write(raw)
             await _pass_both_ways(client, broker)
         finally:

@@ -195,7 +195,12 @@ class DevBroker:
             await task
 
     async def stop(self) -> None:
-        """Close the listener and drop every link at once, as a broker that dies does. The store stays."""
+        """Go down for good: faults end too."""
+        await self.go_down()
+        self.faults.clear()
+
+    async def go_down(self) -> None:
+        """Close the listeners and drop every link at once, as a broker that dies does. Store and faults stay."""
         self._up = False
         await self.settled()
         self.stop_listening()
@@ -210,7 +215,7 @@ class DevBroker:
         acknowledged are kept. New entries go to a new ledger.
         """
         log.info("restarting, down for %g s", down_seconds)
-        await self.stop()
+        await self.go_down()
         self.forget_topics()
         await asyncio.sleep(down_seconds)
         await self.start()

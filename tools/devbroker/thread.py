@@ -124,7 +124,7 @@ class DevBrokerThread(_LoopThread):
 
 
 class DevClusterThread(_LoopThread):
-    """`with DevClusterThread(2) as cluster: cluster.urls`. Takes the arguments of DevCluster; `proxy` puts one before it.
+    """`with DevClusterThread(2) as cluster: cluster.urls`. Takes DevCluster's arguments; `proxy` puts one before it.
 
     What it does not offer is reached through `call` (`cluster.call(lambda cluster: cluster.brokers[0].fault("cut"))`).
     """
