@@ -130,6 +130,10 @@ class DevCluster:
         owner = self.placement.owner(TopicName.parse(topic).full)
         return None if owner is None else self.brokers.index(owner)
 
+    def begin_transfer(self, topic: str) -> None:
+        """From now on until `move`, SENDs and ACKs of the topic are dropped without a word. Raises InvalidTopicName."""
+        self.placement.transferring.add(TopicName.parse(topic).full)
+
     async def move(
         self,
         topic: str,
@@ -141,7 +145,7 @@ class DevCluster:
     ) -> None:
         """Make that instance serve the topic. Raises InvalidTopicName.
 
-        For `transfer_seconds` the old one drops SENDs and ACKs of the topic without a word. Then producers and
+        For `transfer_seconds`, or since `begin_transfer`, SENDs and ACKs of the topic are dropped without a word. Then producers and
         consumers are closed, with `assigned` naming the new instance to them (or `assigned_urls` another place), and
         SENDs of theirs are ignored for one keep-alive interval. The old one answers PRODUCER and SUBSCRIBE with
         ServiceNotReady. Also from an instance to itself, which is an unload.
@@ -150,9 +154,9 @@ class DevCluster:
         new = self.brokers[number]
         urls = (assigned_urls or new.urls()) if assigned else ("", "")
         log.info("moving %s to %s", name, new.url)
-        self.placement.transferring.add(name)
         try:
             if transfer_seconds:
+                self.begin_transfer(name)
                 await asyncio.sleep(transfer_seconds)
         finally:
             self.placement.transferring.discard(name)

@@ -218,7 +218,7 @@ class FailedWrite(Fault):
     """SEND is pushed, and after `seconds` its write fails: all producers of the topic are closed (`closes`), then
     SEND_ERROR PersistenceError. SENDs that come meanwhile fail with it. With `deduplication` the ids count as long as
     the write is under way: PRODUCER_SUCCESS tells them as last_sequence_id, and a SEND of one is refused as perhaps a
-    duplicate; then they are taken back.
+    duplicate; then they are taken back. Cleared, what is under way fails at once.
     """
 
     NAME = "failed_write"
@@ -280,7 +280,9 @@ class FailedWrite(Fault):
         return payload
 
     def _fail(self, broker: "DevBroker", topic: str) -> None:
-        failed = self._pending.pop(topic)
+        failed = self._pending.pop(topic, None)
+        if failed is None:
+            return
         if self.closes:
             for producer in list(broker.topics[topic].producers.values()):
                 producer.link.close_producer(producer)
@@ -290,6 +292,11 @@ class FailedWrite(Fault):
                 session.send_command(error_answer(command, ServerError.PersistenceError, text))
         broker.faults.tidy()
         broker.changed()
+
+    def removed(self, broker: "DevBroker") -> None:
+        """What is under way fails now."""
+        for topic in list(self._pending):
+            self._fail(broker, topic)
 
     def link_closed(self, session: "Session") -> None:
         """Forget its requests."""

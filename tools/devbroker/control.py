@@ -11,6 +11,7 @@ A TCP port that takes lines and answers each with one line, `ok ...` or `error .
     move TOPIC TO [assigned] [SECONDS]
                               let instance TO serve the topic; `assigned`: name it in CLOSE_*; SECONDS: drop SENDs and
                               ACKs so long first
+    transfer TOPIC            drop SENDs and ACKs of the topic until it is moved
     kill, start               the instance dies, and comes back
     help                      these commands
     kinds                     the kinds of faults
@@ -52,6 +53,7 @@ class ControlPort:
             "links": self._show_links,
             "restart": self._restart,
             "move": self._move,
+            "transfer": self._transfer,
             "kill": self._kill,
             "start": self._start_instance,
             "help": self._help,
@@ -156,6 +158,12 @@ class ControlPort:
         number = self._instance(to)
         await self._cluster.move(topic, number, assigned=assigned, transfer_seconds=sum(seconds))
         return self._cluster.brokers[number].url
+
+    async def _transfer(self, _number: int, words: list[str]) -> str:
+        if len(words) != 1:
+            raise CommandError("transfer needs a topic")
+        self._cluster.begin_transfer(words[0])
+        return ""
 
     async def _kill(self, number: int, _words: list[str]) -> str:
         await self._cluster.kill(number)

@@ -68,9 +68,9 @@ class DevBrokerThread(_LoopThread):
     """
 
     def __init__(self, *arguments: Any, proxy: bool = False, **settings: Any) -> None:
-        super().__init__()
         self.broker = DevBroker(*arguments, **settings)
         self._proxy = DevProxy([self.broker]) if proxy else None
+        super().__init__()
 
     @property
     def url(self) -> str:
@@ -130,9 +130,9 @@ class DevClusterThread(_LoopThread):
     """
 
     def __init__(self, *arguments: Any, proxy: bool = False, **settings: Any) -> None:
-        super().__init__()
         self.cluster = DevCluster(*arguments, **settings)
         self._proxy = DevProxy(self.cluster.brokers) if proxy else None
+        super().__init__()
 
     @property
     def urls(self) -> str:
@@ -157,6 +157,10 @@ class DevClusterThread(_LoopThread):
         if self._proxy:
             await self._proxy.stop()
         await self.cluster.stop()
+
+    def begin_transfer(self, topic: str) -> None:
+        """DevCluster.begin_transfer."""
+        self._call(lambda: self.cluster.begin_transfer(topic))
 
     def move(self, topic: str, number: int, **settings: Any) -> None:
         """DevCluster.move."""
