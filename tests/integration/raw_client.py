@@ -125,6 +125,24 @@ class RawClient:
         except Closed:
             return kinds
 
+    def send_until_closed(self, seconds: float = 10, producer_id: int = 1) -> None:
+        """Go on sending entries (and PONG) until the broker closes the link. Raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        self.socket.settimeout(0.05)
+        try:
+            while time.monotonic() < deadline:
+                self.send("PONG")
+                self.send_entry(single_entry(b"sent until closed"), producer_id)
+                try:
+                    self.waiting.append(self.receive())
+                except TimeoutError:
+                    continue
+        except (Closed, ConnectionError):
+            return
+        finally:
+            self.socket.settimeout(_SECONDS)
+        raise TimeoutError("the broker does not close the link")
+
     def round_trip(self) -> None:
         """Return when the broker has handled all that was sent before."""
         self.send("PING")

@@ -74,10 +74,13 @@ def test_tls_only(tls: DevTls) -> None:
 
 
 def test_advertised_tls_address(tls: DevTls) -> None:
-    settings = {"advertised_url": "pulsar://there:1", "advertised_tls_url": "pulsar+ssl://there:2"}
-    with DevBrokerThread(tls=tls, **settings) as broker, RawClient(broker.url) as client:
+    plain, safe = "pulsar://there:1", "pulsar+ssl://there:2"
+    with (
+        DevBrokerThread(tls=tls, advertised_url=plain, advertised_tls_url=safe) as broker,
+        RawClient(broker.url) as client,
+    ):
         found = client.look_up(TOPIC)
-        assert (found.brokerServiceUrl, found.brokerServiceUrlTls) == tuple(settings.values())
+        assert (found.brokerServiceUrl, found.brokerServiceUrlTls) == (plain, safe)
 
 
 def test_foreign_authority_and_wrong_name_fail_at_the_client(broker: DevBrokerThread) -> None:

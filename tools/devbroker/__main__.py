@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--session-seconds", type=float, default=0, metavar="S", help="how long a killed one is named")
     parser.add_argument("--proxy-port", type=int, metavar="PORT", help="run a proxy too; 0 takes a free port")
     parser.add_argument("--control-port", type=int, metavar="PORT", help="take commands; 0 takes a free port")
-    parser.add_argument("--fault", action="append", default=[], metavar="SPEC", help="at every instance, from the start")
+    parser.add_argument("--fault", action="append", default=[], metavar="SPEC", help="at each instance, from the start")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="-v: links; -vv: every command")
     return parser
 

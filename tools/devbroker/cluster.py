@@ -145,10 +145,10 @@ class DevCluster:
     ) -> None:
         """Make that instance serve the topic. Raises InvalidTopicName.
 
-        For `transfer_seconds`, or since `begin_transfer`, SENDs and ACKs of the topic are dropped without a word. Then producers and
-        consumers are closed, with `assigned` naming the new instance to them (or `assigned_urls` another place), and
-        SENDs of theirs are ignored for one keep-alive interval. The old one answers PRODUCER and SUBSCRIBE with
-        ServiceNotReady. Also from an instance to itself, which is an unload.
+        For `transfer_seconds`, or since `begin_transfer`, SENDs and ACKs of the topic are dropped without a word. Then
+        producers and consumers are closed, with `assigned` naming the new instance to them (or `assigned_urls` another
+        place), and SENDs of theirs are ignored for one keep-alive interval. The old one answers PRODUCER and SUBSCRIBE
+        with ServiceNotReady. Also from an instance to itself, which is an unload.
         """
         name = TopicName.parse(topic).full
         new = self.brokers[number]

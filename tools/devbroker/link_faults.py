@@ -298,8 +298,4 @@ class Garbage(Action):
 
     def act(self, session: "Session") -> None:
         """Send them."""
-        session.queue(self.bytes())
-
-    def bytes(self) -> "bytes":
-        """The bytes it sends."""
-        return self.hex or random.Random(self.seed).randbytes(self.size)
+        session.queue(self.hex or random.Random(self.seed).randbytes(self.size))
