@@ -1,14 +1,16 @@
 """Several instances of the development broker: lookups, moves with their silent windows, deaths and returns."""
 
 import collections.abc
+import contextlib
 import socket
 import time
+import types
 from typing import Any
 
 import pytest
 
 from tests.integration.raw_client import NO_ID, RawClient, message_of, single_entry
-from tools.devbroker import Control, DevBrokerThread, DevClusterThread, LookupMode
+from tools.devbroker import Control, DevBrokerThread, DevCluster, DevClusterThread, LookupMode
 from tools.devbroker.frames import ServerError, api
 
 TOPIC = "persistent://public/default/topic"
@@ -218,6 +220,40 @@ def test_faults_are_an_instances_own(cluster: DevClusterThread) -> None:
         assert second.look_up(TOPIC).response == FAILED
         assert cluster.clear_faults(1) == 1
         assert look_up(second)[0] == CONNECT
+
+
+# Apache's own client
+
+
+def acknowledged(cluster: DevCluster) -> int:
+    """How many messages of the topic are acknowledged."""
+    return cluster.store.topics[TOPIC].subscriptions["subscription"].cursor.acknowledged_before
+
+
+@pytest.mark.parametrize("assigned", [False, True], ids=["unload", "transfer"])
+@pytest.mark.parametrize("lookup", LookupMode)
+def test_official_client_follows_a_topic_that_moves(
+    apache: types.ModuleType, lookup: LookupMode, assigned: bool
+) -> None:
+    quiet = apache.ConsoleLogger(apache.LoggerLevel.Fatal)
+    with (
+        DevClusterThread(2, lookup=lookup) as cluster,
+        contextlib.closing(apache.Client(cluster.urls, logger=quiet)) as client,
+    ):
+        cluster.prefer("topic", 1)
+        producer = client.create_producer(TOPIC)
+        consumer = client.subscribe(TOPIC, "subscription", initial_position=apache.InitialPosition.Earliest)
+        for number, place in enumerate((0, 1, 0)):
+            producer.send(b"%d" % number)
+            message = consumer.receive(10_000)
+            assert message.data() == b"%d" % number
+            consumer.acknowledge(message)
+            cluster.wait_until(lambda cluster, count=number + 1: acknowledged(cluster) == count)
+            cluster.move("topic", place, assigned=assigned)
+        cluster.kill(0)
+        producer.send(b"after a death")
+        assert consumer.receive(10_000).data() == b"after a death"
+    assert cluster.cluster.store.topics[TOPIC].message_count == 4
 
 
 # Command line

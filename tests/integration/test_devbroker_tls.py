@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import ssl
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,22 @@ def test_faults_strike_over_tls(broker: DevBrokerThread, tls: DevTls) -> None:
         with RawClient(broker.tls_url, connect=False, tls=tls.client_context()) as another:
             another.send("CONNECT", client_version="raw")
             assert another.wait_closed() == []
+
+
+def test_official_client_speaks_tls(
+    apache: types.ModuleType, broker: DevBrokerThread, tls: DevTls, tmp_path: Path
+) -> None:
+    tls.write_authority(tmp_path / "authority.pem")
+    client = apache.Client(
+        broker.tls_url,
+        tls_trust_certs_file_path=str(tmp_path / "authority.pem"),
+        tls_validate_hostname=True,
+        logger=apache.ConsoleLogger(apache.LoggerLevel.Error),
+    )
+    with contextlib.closing(client):
+        consumer = client.subscribe(TOPIC, "subscription")
+        client.create_producer(TOPIC).send(b"payload")
+        assert consumer.receive(10_000).data() == b"payload"
 
 
 def test_moves_name_the_tls_address_too(tls: DevTls) -> None:

@@ -97,8 +97,8 @@ class Session(asyncio.Protocol):
         self._waiting_for_pong = False
         self._tick: asyncio.TimerHandle | None = None
         self._probe: asyncio.Future[bool] | None = None
-        self._recently_closed: set[int] = set()
-        """Ids of producers that the broker closed within the last keep-alive interval."""
+        self._recently_closed: dict[int, Producer] = {}
+        """By id, the producers that the broker closed within the last keep-alive interval."""
 
     # The transport's side
 
@@ -261,9 +261,12 @@ class Session(asyncio.Protocol):
         producer.topic.remove_producer(producer)
         fields = _assigned_urls(assigned)
         self.send(BaseCommand.CLOSE_PRODUCER, producer_id=producer.producer_id, request_id=NO_ID, **fields)
-        self._recently_closed.add(producer.producer_id)
-        forget = self._recently_closed.discard
-        self._loop.call_later(self.broker.keep_alive_seconds, forget, producer.producer_id)
+        self._recently_closed[producer.producer_id] = producer
+        self._loop.call_later(self.broker.keep_alive_seconds, self._forget_closed, producer)
+
+    def _forget_closed(self, producer: Producer) -> None:
+        if self._recently_closed.get(producer.producer_id) is producer:
+            del self._recently_closed[producer.producer_id]
 
     @property
     def open_topics(self) -> set[str]:
