@@ -235,7 +235,7 @@ def acknowledged(cluster: DevCluster) -> int:
 def test_official_client_follows_a_topic_that_moves(
     apache: types.ModuleType, lookup: LookupMode, assigned: bool
 ) -> None:
-    quiet = apache.ConsoleLogger(apache.LoggerLevel.Fatal)
+    quiet = apache.ConsoleLogger(apache.LoggerLevel.Error)
     with (
         DevClusterThread(2, lookup=lookup) as cluster,
         contextlib.closing(apache.Client(cluster.urls, logger=quiet)) as client,
