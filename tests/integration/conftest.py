@@ -7,6 +7,8 @@ import importlib
 import secrets
 import shutil
 import socket
+import subprocess
+import sys
 import types
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from tests.conftest import missing
 from tests.integration import runs
 from tools.devbroker import DevBrokerThread
+from tools.interpreters import ROOT
 from tools.realbroker import jars
 from tools.realbroker.standalone import SHORTEST_TOKEN_KEY, Standalone
 from tools.tokens import KEY_BYTES, mint
@@ -137,3 +140,57 @@ def apache_client(apache: types.ModuleType) -> collections.abc.Iterator[collecti
             return clients.enter_context(contextlib.closing(client))
 
         yield connect
+
+
+class DevProgram:
+    """`python -m tools.devbroker` in a process of its own, up and running."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "tools.devbroker", "--port", "0", "--tls-port", "0", *arguments]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+        self.lines: list[list[str]] = []
+        """What it has said, in words; one `ready` line for each instance."""
+
+    def read_until_ready(self, instances: int) -> None:
+        """Read what it says until as many instances are ready. Raises AssertionError where it ends before."""
+        assert self.process.stdout
+        while sum(words[0] == "ready" for words in self.lines) < instances:
+            words = self.process.stdout.readline().split()
+            assert words, self.process.communicate()[1]
+            self.lines.append(words)
+
+    def address(self, kind: str, number: int = 0, place: int = 1) -> str:
+        """The address in its `number`th line of that kind; `place` 2 is the TLS URL."""
+        return [words for words in self.lines if words[0] == kind][number][place]
+
+    def end(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def dev_program() -> collections.abc.Iterator[collections.abc.Callable[..., DevProgram]]:
+    """Starts development brokers in processes of their own: `dev_program("--fault", "silence", instances=1)`."""
+    with contextlib.ExitStack() as running:
+
+        def start(*arguments: str, instances: int = 1) -> DevProgram:
+            program = DevProgram(*arguments)
+            running.callback(program.end)
+            program.read_until_ready(instances)
+            return program
+
+        yield start
+
+
+@pytest.fixture
+def run_module() -> collections.abc.Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m MODULE ...` to its end."""
+
+    def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", module, *arguments]
+        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    return run

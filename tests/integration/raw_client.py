@@ -5,6 +5,7 @@ real broker as well.
 """
 
 import socket
+import ssl
 import time
 import urllib.parse
 from collections import deque
@@ -37,10 +38,19 @@ class Closed(Exception):
 class RawClient:
     """One link to a broker. Closed at the end of a `with` block."""
 
-    def __init__(self, url: str, token: str | None = None, connect: bool = True) -> None:
+    def __init__(
+        self, url: str, token: str | None = None, connect: bool = True, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls`: speak it, whatever the URL says."""
         address = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((address.hostname, address.port), timeout=_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            try:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=address.hostname)
+            except BaseException:
+                self.socket.close()
+                raise
         self.waiting: deque[Frame] = deque()
         """Frames that came while another was waited for."""
         self.answers_pings = True
@@ -114,6 +124,24 @@ class RawClient:
                 kinds.append(type_name(self.receive().command))
         except Closed:
             return kinds
+
+    def send_until_closed(self, seconds: float = 10, producer_id: int = 1) -> None:
+        """Go on sending entries (and PONG) until the broker closes the link. Raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        self.socket.settimeout(0.05)
+        try:
+            while time.monotonic() < deadline:
+                self.send("PONG")
+                self.send_entry(single_entry(b"sent until closed"), producer_id)
+                try:
+                    self.waiting.append(self.receive())
+                except TimeoutError:
+                    continue
+        except (Closed, ConnectionError):
+            return
+        finally:
+            self.socket.settimeout(_SECONDS)
+        raise TimeoutError("the broker does not close the link")
 
     def round_trip(self) -> None:
         """Return when the broker has handled all that was sent before."""

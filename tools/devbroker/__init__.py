@@ -9,11 +9,34 @@ It speaks the binary protocol with a codec of its own (Google's protobuf), so it
 tests. `names`, `frames`, `cursor`, `subscription` and `store` know nothing of sockets; `session` is one link and sends
 each command to its handler in `handshake`, `lookup_commands`, `producer_commands` or `consumer_commands`; `server` and
 `thread` run it.
+
+It misbehaves on command (`faults`, and the kinds in `link_faults` and `command_faults`), also by a port for other
+processes (`control`); asks for fresh tokens (`token_refresh`); runs as several instances that move topics between them
+(`cluster`, `placement`); speaks TLS (`tls`); and has a proxy to put before it (`proxy`).
 """
 
+from tools.devbroker.cluster import DevCluster
+from tools.devbroker.control import Control
+from tools.devbroker.faults import Fault, FaultError
+from tools.devbroker.placement import LookupMode
+from tools.devbroker.proxy import DevProxy
 from tools.devbroker.server import DevBroker
 from tools.devbroker.store import Entry, Store, Topic
 from tools.devbroker.subscription import DispatchLimits
-from tools.devbroker.thread import DevBrokerThread
+from tools.devbroker.thread import DevBrokerThread, DevClusterThread
 
-__all__ = ["DevBroker", "DevBrokerThread", "DispatchLimits", "Entry", "Store", "Topic"]
+__all__ = [
+    "Control",
+    "DevBroker",
+    "DevBrokerThread",
+    "DevCluster",
+    "DevClusterThread",
+    "DevProxy",
+    "DispatchLimits",
+    "Entry",
+    "Fault",
+    "FaultError",
+    "LookupMode",
+    "Store",
+    "Topic",
+]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools import tokens
 from tools.devbroker.frames import NO_ID, BaseCommand, ProtocolViolation, ServerError, api
+from tools.devbroker.token_refresh import TokenRefresh, check_token
 
 if TYPE_CHECKING:
     from tools.devbroker.session import Session
@@ -22,12 +23,17 @@ def connect(session: "Session", message: Any, _payload: bytes) -> None:
     key = session.broker.token_key
     if key is not None:
         try:
-            session.role = _check_token(message, key)
+            claims = check_token(message.auth_method_name, message.auth_data, key)
         except tokens.InvalidToken as error:
             # The client never learns why; the log does.
             session.send_error(NO_ID, ServerError.AuthenticationError, "Failed to authenticate")
             session.close(str(error))
             return
+        session.role = claims["sub"]
+        seconds = session.broker.authentication_refresh_seconds
+        if seconds is not None:
+            can_refresh = message.feature_flags.supports_auth_refresh
+            session.refresh = TokenRefresh(session, claims, can_refresh, seconds)
     session.connected = True
     session.protocol_version = min(message.protocol_version, NEWEST_PROTOCOL_VERSION)
     log.info("%s: connected, %s, role %s", session.peer, message.client_version, session.role)
@@ -40,25 +46,25 @@ def connect(session: "Session", message: Any, _payload: bytes) -> None:
     )
 
 
-def _check_token(message: Any, key: bytes) -> str:
-    """The role of a good token. Raises InvalidToken."""
-    if message.auth_method_name != "token":
-        raise tokens.InvalidToken(f"authentication method {message.auth_method_name!r}, not 'token'")
-    return tokens.verify(message.auth_data, key)["sub"]
-
-
 def ping(session: "Session", _message: Any, _payload: bytes) -> None:
     """PING is answered at once."""
     session.send(BaseCommand.PONG)
 
 
 def ignore(_session: "Session", _message: Any, _payload: bytes) -> None:
-    """PONG: having come is all it does. AUTH_RESPONSE that nobody asked for."""
+    """PONG: having come is all it does."""
+
+
+def authentication_response(session: "Session", message: Any, _payload: bytes) -> None:
+    """AUTH_RESPONSE: a fresh token, if one was asked for."""
+    key = session.broker.token_key
+    if session.refresh is not None and key is not None:
+        session.refresh.answered(message.response, key)
 
 
 HANDLERS = {
     BaseCommand.CONNECT: connect,
     BaseCommand.PING: ping,
     BaseCommand.PONG: ignore,
-    BaseCommand.AUTH_RESPONSE: ignore,
+    BaseCommand.AUTH_RESPONSE: authentication_response,
 }

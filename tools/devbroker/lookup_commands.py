@@ -7,7 +7,10 @@ from tools.devbroker.names import PERSISTENT, InvalidTopicName, TopicName
 from tools.devbroker.store import Refused
 
 if TYPE_CHECKING:
+    from tools.devbroker.server import DevBroker
     from tools.devbroker.session import Session
+
+TLS_SCHEME = "pulsar+ssl://"
 
 _LOOKUP = api.CommandLookupTopicResponse
 _METADATA = api.CommandPartitionedTopicMetadataResponse
@@ -29,9 +32,11 @@ def parse_topic(session: "Session", name: str) -> TopicName:
 
 
 def lookup(session: "Session", message: Any, _payload: bytes) -> None:
-    """LOOKUP: always Connect, to this broker."""
+    """LOOKUP: Connect to the instance that serves the topic, or Redirect to one that knows."""
     try:
         topic_name = parse_topic(session, message.topic)
+        answer = session.broker.placement.look_up(session.broker, topic_name.full, message.authoritative)
+        urls = _listener_urls(answer.broker, message.advertised_listener_name)
     except Refused as refusal:
         session.send(
             BaseCommand.LOOKUP_RESPONSE,
@@ -41,15 +46,27 @@ def lookup(session: "Session", message: Any, _payload: bytes) -> None:
             message=refusal.text,
         )
         return
-    session.broker.store.serve(topic_name)
     session.send(
         BaseCommand.LOOKUP_RESPONSE,
         request_id=message.request_id,
-        response=_LOOKUP.Connect,
-        brokerServiceUrl=session.broker.advertised_url,
-        authoritative=True,
+        response=_LOOKUP.Redirect if answer.redirect else _LOOKUP.Connect,
+        authoritative=answer.authoritative,
         proxy_through_service_url=session.broker.proxy_through_service_url,
+        **{url_field(url): url for url in urls},
     )
+
+
+def _listener_urls(broker: "DevBroker", listener: str) -> list[str]:
+    """The URLs, plain and TLS, of a broker's listener; "" is the default one. Raises Refused."""
+    try:
+        return [url for url in broker.urls(listener) if url]
+    except KeyError:
+        raise Refused(ServerError.ServiceNotReady, f"the broker do not have {listener} listener") from None
+
+
+def url_field(url: str) -> str:
+    """The field of LOOKUP_RESPONSE that a URL belongs in."""
+    return "brokerServiceUrlTls" if url.startswith(TLS_SCHEME) else "brokerServiceUrl"
 
 
 def partitioned_metadata(session: "Session", message: Any, _payload: bytes) -> None:

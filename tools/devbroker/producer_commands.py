@@ -26,7 +26,7 @@ _ACCESS = api.ProducerAccessMode
 
 def require_looked_up(session: "Session", topic_name: TopicName) -> None:
     """Raises Refused (ServiceNotReady) for a topic nobody looked up since the broker started."""
-    if session.broker.require_lookup and not session.broker.store.serves(topic_name):
+    if session.broker.require_lookup and not session.broker.serves(topic_name):
         text = f"Topic {topic_name.full} is not served by this instance. Please redo the lookup."
         raise Refused(ServerError.ServiceNotReady, text)
 

@@ -7,10 +7,13 @@ else that goes wrong in one is logged with its traceback and costs that link too
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from tools.devbroker import consumer_commands, handshake, lookup_commands, producer_commands
+from tools.devbroker.faults import Fault, topic_of_handle
 from tools.devbroker.frames import (
     NO_ID,
     BaseCommand,
@@ -19,19 +22,21 @@ from tools.devbroker.frames import (
     ProtocolViolation,
     ServerError,
     content,
-    encode,
     encode_head,
     new_command,
     type_name,
 )
 from tools.devbroker.store import Producer, Refused
 from tools.devbroker.subscription import Consumer, Delivery
+from tools.devbroker.token_refresh import TokenRefresh
 
 if TYPE_CHECKING:
     from tools.devbroker.server import DevBroker
 
 log = logging.getLogger(__name__)
 
+Assigned = tuple[str, str]
+"""The URLs, plain and TLS, of the broker that a topic moves to; empty where there are none."""
 Handler = Callable[["Session", Any, bytes], None]
 
 HANDLERS: dict[int, Handler] = {
@@ -53,6 +58,8 @@ _REQUESTS_NOT_SUPPORTED = {
 }
 _CLOSING_SECONDS = 5
 """How long a closed link may take to read what was sent before."""
+_NO_LINGER = struct.pack("ii", 1, 0)
+"""SO_LINGER on, for no time: closing then means a reset."""
 _FLUSH_BYTES = 64 * 1024
 _WRITE_HIGH_WATER = 1024 * 1024
 _READING_STOPS_AT = 16 * 1024 * 1024
@@ -65,6 +72,8 @@ class Session(asyncio.Protocol):
     def __init__(self, broker: "DevBroker") -> None:
         self.broker = broker
         self.peer = "?"
+        self.number = broker.next_session_number()
+        """Counts the links of this broker, from 1."""
         self.connected = False
         """Whether CONNECTED was sent."""
         self.role: str | None = None
@@ -74,6 +83,8 @@ class Session(asyncio.Protocol):
         """By producer id; None while it waits for its name to become free."""
         self.consumers: dict[int, Consumer | None] = {}
         """By consumer id; None while it waits for its place in the subscription."""
+        self.refresh: TokenRefresh | None = None
+        """What sees to an expiring token, None where nothing does."""
         self.writable = True
         """False while the peer reads more slowly than the broker writes."""
         self._loop = asyncio.get_running_loop()
@@ -86,6 +97,8 @@ class Session(asyncio.Protocol):
         self._waiting_for_pong = False
         self._tick: asyncio.TimerHandle | None = None
         self._probe: asyncio.Future[bool] | None = None
+        self._recently_closed: dict[int, Producer] = {}
+        """By id, the producers that the broker closed within the last keep-alive interval."""
 
     # The transport's side
 
@@ -97,6 +110,8 @@ class Session(asyncio.Protocol):
         self.peer = f"{address[0]}:{address[1]}" if address else "?"
         self.broker.session_opened(self)
         self._schedule_tick()
+        if self.broker.faults.active:
+            self.broker.faults.link_opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in: handle every command they complete."""
@@ -104,9 +119,13 @@ class Session(asyncio.Protocol):
             return
         self._waiting_for_pong = False
         self._answer_probe(True)
+        faults = self.broker.faults
+        if faults.active:
+            data = faults.bytes_in(self, data)
         try:
             for frame in self._splitter.feed(data):
-                self.handle(frame)
+                if not faults.active or faults.command_in(self, frame):
+                    self.handle(frame)
                 if self.closed:
                     return
         except ProtocolViolation as violation:
@@ -125,6 +144,9 @@ class Session(asyncio.Protocol):
         if self._tick:
             self._tick.cancel()
         self._answer_probe(False)
+        if self.refresh:
+            self.refresh.stop()
+        self.broker.faults.link_closed(self)
         for producer in self.producers.values():
             if producer:
                 producer.topic.remove_producer(producer)
@@ -168,20 +190,51 @@ class Session(asyncio.Protocol):
             text = f"{type_name(command)} is not supported by the development broker"
             self.send_error(message.request_id, ServerError.NotAllowedError, text)
             return
+        if self._is_ignored(command.type, message):
+            log.info("%s: %s ignored, its topic moves or has moved away", self.peer, type_name(command))
+            return
         try:
             handler(self, message, frame.payload)
         except Refused as refusal:
             self.send_error(message.request_id, refusal.code, refusal.text)
 
+    def _is_ignored(self, type_number: int, message: Any) -> bool:
+        """Whether it is a SEND for a producer the broker has just closed, or SEND or ACK of a topic in transfer."""
+        if type_number == BaseCommand.SEND:
+            handle = self.producers.get(message.producer_id)
+            if handle is None:
+                return message.producer_id in self._recently_closed
+        elif type_number == BaseCommand.ACK:
+            handle = self.consumers.get(message.consumer_id)
+        else:
+            return False
+        transferring = self.broker.placement.transferring
+        return bool(transferring) and handle is not None and topic_of_handle(handle) in transferring
+
     def send(self, type_number: int, **fields: Any) -> None:
         """Send a command of that type; `fields` are those of its content."""
         self.send_command(new_command(type_number, **fields))
 
-    def send_command(self, command: Any) -> None:
-        """Send a finished BaseCommand."""
+    def send_command(self, command: Any, payload: bytes = b"") -> None:
+        """Send a finished BaseCommand, and what follows it in a MESSAGE."""
+        if self.broker.faults.active:
+            self.send_past(None, command, payload)
+        else:
+            self.emit(command, payload)
+
+    def send_past(self, fault: Fault | None, command: Any, payload: bytes) -> None:
+        """Send what that fault has let go, if the faults after it do too; None: ask them all."""
+        allowed = self.broker.faults.command_out(self, command, payload, fault)
+        if allowed is not None:
+            self.emit(command, allowed)
+
+    def emit(self, command: Any, payload: bytes) -> None:
+        """Queue a command, asking no fault."""
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s: < %s", self.peer, type_name(command))
-        self._queue(encode(command))
+        self.queue(encode_head(command, len(payload)))
+        if payload:
+            self.queue(payload)
 
     def send_error(self, request_id: int, code: int, text: str) -> None:
         """Send ERROR."""
@@ -190,21 +243,39 @@ class Session(asyncio.Protocol):
 
     def deliver(self, consumer: Consumer, delivery: Delivery) -> None:
         """Send MESSAGE (part of the subscriptions' view of a link)."""
-        command = consumer_commands.message_command(consumer, delivery)
-        data = delivery.entry.data
-        self._queue(encode_head(command, len(data)))
-        self._queue(data)
+        self.send_command(consumer_commands.message_command(consumer, delivery), delivery.entry.data)
 
     def tell_active(self, consumer: Consumer, active: bool) -> None:
         """Send ACTIVE_CONSUMER_CHANGE (part of the subscriptions' view of a link)."""
         consumer_commands.tell_active(self, consumer, active)
 
-    def close_consumer(self, consumer: Consumer) -> None:
-        """Send CLOSE_CONSUMER (part of the subscriptions' view of a link)."""
+    def close_consumer(self, consumer: Consumer, assigned: Assigned = ("", "")) -> None:
+        """Send CLOSE_CONSUMER (part of the subscriptions' view of a link), with the broker's URLs to go to, if any."""
         self.consumers.pop(consumer.consumer_id, None)
-        self.send(BaseCommand.CLOSE_CONSUMER, consumer_id=consumer.consumer_id, request_id=NO_ID)
+        fields = _assigned_urls(assigned)
+        self.send(BaseCommand.CLOSE_CONSUMER, consumer_id=consumer.consumer_id, request_id=NO_ID, **fields)
 
-    def _queue(self, data: bytes) -> None:
+    def close_producer(self, producer: Producer, assigned: Assigned = ("", "")) -> None:
+        """Close a producer from the broker's side; SENDs for it are ignored for one keep-alive interval."""
+        self.producers.pop(producer.producer_id, None)
+        producer.topic.remove_producer(producer)
+        fields = _assigned_urls(assigned)
+        self.send(BaseCommand.CLOSE_PRODUCER, producer_id=producer.producer_id, request_id=NO_ID, **fields)
+        self._recently_closed[producer.producer_id] = producer
+        self._loop.call_later(self.broker.keep_alive_seconds, self._forget_closed, producer)
+
+    def _forget_closed(self, producer: Producer) -> None:
+        if self._recently_closed.get(producer.producer_id) is producer:
+            del self._recently_closed[producer.producer_id]
+
+    @property
+    def open_topics(self) -> set[str]:
+        """Full names of the topics that producers and consumers of this link are open on."""
+        handles = [*self.producers.values(), *self.consumers.values()]
+        return {topic_of_handle(handle) for handle in handles if handle}
+
+    def queue(self, data: bytes) -> None:
+        """Send these bytes, soon."""
         self._unsent.append(data)
         self._unsent_bytes += len(data)
         if self._unsent_bytes >= _FLUSH_BYTES:
@@ -217,12 +288,24 @@ class Session(asyncio.Protocol):
         """Give the transport what was sent since the last time."""
         self._flush_scheduled = False
         if self._unsent and self._transport and not self._transport.is_closing():
-            self._transport.writelines(self._unsent)
+            if self.broker.faults.active:
+                self.write_past(None, b"".join(self._unsent))
+            else:
+                self._transport.writelines(self._unsent)
             if self._reading and self._transport.get_write_buffer_size() > _READING_STOPS_AT:
                 self._reading = False
                 self._transport.pause_reading()
         self._unsent.clear()
         self._unsent_bytes = 0
+
+    def write_past(self, fault: Fault | None, data: bytes) -> None:
+        """Write what that fault has let go, as far as the faults after it do; None: ask them all."""
+        self.write(self.broker.faults.bytes_out(self, data, fault))
+
+    def write(self, data: bytes) -> None:
+        """Write, asking no fault."""
+        if data and self._transport and not self._transport.is_closing():
+            self._transport.write(data)
 
     # Life and death
 
@@ -245,6 +328,17 @@ class Session(asyncio.Protocol):
         """Drop the connection at once, as a broker that dies does."""
         if self._transport:
             self._transport.abort()
+
+    def cut(self, reset: bool = False) -> None:
+        """End the connection; what was written still leaves, what is queued does not. `reset`: with a TCP reset."""
+        if self._transport is None:
+            return
+        if reset:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def probe(self) -> "asyncio.Future[bool]":
         """Ask a peer that holds what somebody else wants whether it is alive.
@@ -272,7 +366,9 @@ class Session(asyncio.Protocol):
         self._tick = self._loop.call_later(self.broker.keep_alive_seconds, self._keep_alive)
 
     def _keep_alive(self) -> None:
-        if not self.connected:
+        if self.broker.faults.silences(self):
+            self._schedule_tick()
+        elif not self.connected:
             self.close("no CONNECT within the keep-alive interval")
         elif self._waiting_for_pong and self._reading:
             self.close("no sign of life for two keep-alive intervals")
@@ -281,3 +377,7 @@ class Session(asyncio.Protocol):
             self.send(BaseCommand.PING)
             self._schedule_tick()
 
+
+def _assigned_urls(assigned: Assigned) -> dict[str, str]:
+    names = ("assignedBrokerServiceUrl", "assignedBrokerServiceUrlTls")
+    return {name: url for name, url in zip(names, assigned, strict=True) if url}

@@ -1,6 +1,6 @@
 """Topics, their entries and their producers, in memory. No asyncio: sessions call in, time and sockets stay outside.
 
-What a restart of the broker forgets and what it keeps is decided here as well (`Store.restart`).
+What a topic loses when its broker restarts or it moves to another is decided here as well (`Store.reload`).
 """
 
 from bisect import bisect_left, bisect_right
@@ -201,7 +201,6 @@ class Store:
         self.topics: dict[str, Topic] = {}
         self._next_ledger_id = 1
         self._next_producer_number = 0
-        self._served: set[str] = set()
 
     def topic(self, name: TopicName) -> Topic:
         """The topic of that name, created on first use."""
@@ -214,32 +213,22 @@ class Store:
         """The topic of that name, None if it was never used."""
         return self.topics.get(name.full)
 
-    def serve(self, name: TopicName) -> None:
-        """A LOOKUP named this broker for the topic: producers and consumers may open it from now on."""
-        self._served.add(name.full)
-
-    def serves(self, name: TopicName) -> bool:
-        """Whether the topic was looked up since the broker started; a broker refuses topics that were not."""
-        return name.full in self._served
-
     def new_producer_name(self) -> str:
         """A name for a producer that brought none; never the same twice, also across restarts."""
         name = f"devbroker-{self._next_producer_number}"
         self._next_producer_number += 1
         return name
 
-    def restart(self) -> None:
-        """Forget what lives in a broker's memory only; entries and durable subscriptions stay.
+    def reload(self, topic: Topic) -> None:
+        """Forget what of a topic lives in a broker's memory only; entries and durable subscriptions stay.
 
-        Links have to be gone already. Every topic goes on in a new ledger.
+        Its producers and consumers have to be gone already. It goes on in a new ledger.
         """
-        self._served.clear()
-        for topic in self.topics.values():
-            topic.producers.clear()
-            topic.start_ledger(self._new_ledger_id())
-            for subscription in list(topic.subscriptions.values()):
-                subscription.forget_consumers()
-                topic.drop_if_unused(subscription)
+        topic.producers.clear()
+        topic.start_ledger(self._new_ledger_id())
+        for subscription in list(topic.subscriptions.values()):
+            subscription.forget_consumers()
+            topic.drop_if_unused(subscription)
 
     def _new_ledger_id(self) -> int:
         self._next_ledger_id += 1

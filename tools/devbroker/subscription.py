@@ -37,8 +37,8 @@ class ConsumerLink(Protocol):
         """Tell a Failover consumer whether it is the active one."""
         ...
 
-    def close_consumer(self, consumer: "Consumer") -> None:
-        """Close the consumer from the broker's side."""
+    def close_consumer(self, consumer: "Consumer", assigned: tuple[str, str] = ("", "")) -> None:
+        """Close the consumer from the broker's side; `assigned` are the URLs, plain and TLS, of where to go."""
         ...
 
     def probe(self) -> "Future[bool]":
