@@ -319,4 +319,4 @@ class Handle:
     def check(self):
         """Raise what ended the handle, if anything did."""
         if self.failure:
-            raise self.failure
+            raise self.failure.again()

@@ -143,7 +143,7 @@ class Broker:
         frames = []
         slot = core.next_frame(self.clock, self.now)
         while slot >= 0:
-            frames.append(bytes(core.ring.buffer[core.ring.frame_start(slot):core.ring.frame_end(slot)]))
+            frames.append(bytes(core.ring.out[core.ring.frame_start(slot):core.ring.frame_end(slot)]))
             slot = core.next_frame(self.clock, self.now)
         return frames
 
@@ -205,7 +205,9 @@ class Watch:
 
 
 class Ticket:
-    """What waits for one batch."""
+    """What waits for one batch, all its messages."""
+
+    senders = 1 << 20
 
     def __init__(self):
         self.calls = []

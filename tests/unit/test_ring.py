@@ -1,5 +1,6 @@
 """The ring of a producer, one behaviour at a time (test_ring_model has arbitrary sequences of them)."""
 from mpy_pulsar.errors import MessageTooBig, QueueFull
+from mpy_pulsar.features.refusal import _find
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.writer import message
 from tests.unit.support import raises
@@ -257,15 +258,16 @@ def test_receipts_late_and_out_of_step():
 def test_a_refused_frame_is_named_by_its_last_id():
     ring = _ring(max_messages=3)
     ring.sequence = (1 << 28) - 2
-    assert ring.refuse((1 << 28) - 2) == -1  # nothing was transmitted
     for _ in range(3):
         ring.add(b"x")
     ring.add_unbatched(b"y", b"")
     assert _frame(ring) and _frame(ring)
-    for other in ((1 << 28) - 2, (1 << 28) - 1, 1, 2):
-        assert ring.refuse(other) == -1
-    assert ring.refuse(0) == 0
-    assert ring.refuse(1) == 1
+    for other in ((1 << 28) - 2, (1 << 28) - 1, 2):
+        assert _find(ring, other) == -1
+    assert (_find(ring, 0), _find(ring, 1)) == (0, 1)
+    ring.drop(1)
+    assert (_find(ring, 0), _find(ring, 1)) == (0, -1) and ring.oldest == 0
+    ring.drop(0)
     assert ring.idle()
 
 
