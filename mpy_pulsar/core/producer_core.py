@@ -1,5 +1,5 @@
 """A producer without sockets or tasks: its ring of batches, what the broker says of them, and who waits for what."""
-from ..errors import MessageTooBig, ProtocolError, PulsarError
+from ..errors import ProtocolError
 from ..port import const, ticks_diff
 from ..wire.commands import key_values, producer
 from ..wire.scanner import signed
@@ -142,10 +142,9 @@ class ProducerCore(Handle):
             if slot < 0 or ring.frame_end(slot) - ring.frame_start(slot) <= self._frame_most:
                 return slot
             # It was taken before this broker said what it takes.
-            self.drop(number, MessageTooBig(
-                "%s: a frame of %d bytes, and the broker takes messages of up to %d: it was not sent"
-                % (self.topic, ring.frame_end(slot) - ring.frame_start(slot), self.connection.max_message_size)
-            ))
+            from ..features.refusal import too_large
+
+            too_large(self, number, slot)
 
     def on_receipt(self, buffer, fields):
         # The id first: where it is none the link goes down, with the batch still in the ring.
@@ -159,17 +158,16 @@ class ProducerCore(Handle):
             if number == _OUT_OF_STEP:
                 raise ProtocolError("a receipt for a message that is not the oldest in flight")
             return
-        if nowhere and self._was_dropped(number, message_id):
-            ring.acked_low = low
-            ring.acked_high = high
-            count = max(ring.size_of(number), 1)
-            error = PulsarError(
-                "%s: the broker dropped %d messages of ours: they were not stored" % (self.topic, count)
-            )
-            self.report(error)
-            self._finish(number, None, error)
-        elif self.tickets:
-            self._finish(number, message_id or b"", None)
+        error = None
+        if nowhere and message_id == _NOWHERE:
+            from ..features.refusal import stored_nowhere
+
+            error = stored_nowhere(self, number)
+            if error:
+                ring.acked_low = low
+                ring.acked_high = high
+        if error or self.tickets:
+            self._finish(number, message_id or b"", error)
         self._freed()
 
     def _freed(self):
@@ -181,15 +179,6 @@ class ProducerCore(Handle):
         if self.ring.waiting():
             # A slot is free again: the open batch may have waited for it.
             self.wake()
-
-    def _was_dropped(self, number, message_id):
-        """Does that receipt say "not stored"? For what was transmitted before, it says "stored then"."""
-        if message_id != _NOWHERE:
-            return False
-        if number in self.suspects or self.topic.startswith("non-persistent:"):
-            return True
-        # The application may send ids of its own again that the broker had before this producer was made.
-        return number >= self.ring.resent and self.last_sequence_id() > self.remembered
 
     def last_sequence_id(self):
         """The highest id that the broker has confirmed, or what it or the application said at first."""

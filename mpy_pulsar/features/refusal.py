@@ -1,7 +1,7 @@
-"""SEND_ERROR: what becomes of a frame that the broker refused; loaded with the first one."""
+"""What becomes of a frame that the broker refuses, drops, or would not take; loaded with the first one."""
 from ..core.connection import broker_error
 from ..core.retry import verdict
-from ..errors import PulsarError
+from ..errors import MessageTooBig, PulsarError
 from ..port import const
 from ..wire.kernels import check
 
@@ -102,3 +102,26 @@ def _requeue(core, number):
 def _checksum_at(buffer, start):
     """Where the checksum of the frame at `start` stands: behind two sizes, the command and two bytes of magic."""
     return start + 8 + (buffer[start + 6] << 8 | buffer[start + 7]) + 2
+
+
+def stored_nowhere(core, number):
+    """A receipt without a place: the error where that means a loss, None where it means "stored before"."""
+    ring = core.ring
+    if number < ring.resent or core.last_sequence_id() <= core.remembered:
+        # Transmitted before; or with an id of the application's own that the broker had before this producer was made.
+        if number not in core.suspects and not core.topic.startswith("non-persistent:"):
+            return None
+    error = PulsarError(
+        "%s: the broker dropped %d messages of ours: they were not stored" % (core.topic, max(ring.size_of(number), 1))
+    )
+    core.report(error)
+    return error
+
+
+def too_large(core, number, slot):
+    """A frame was made before the broker said what it takes."""
+    ring = core.ring
+    core.drop(number, MessageTooBig(
+        "%s: a frame of %d bytes, and the broker takes messages of up to %d: it was not sent"
+        % (core.topic, ring.frame_end(slot) - ring.frame_start(slot), core.connection.max_message_size)
+    ))
