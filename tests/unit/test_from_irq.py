@@ -1,6 +1,7 @@
 """`from_irq`: from an interrupt (micropython.schedule on a host), from threads on CPython, and what it drops."""
 import asyncio
 
+from mpy_pulsar.core.handle import CLOSED
 from mpy_pulsar.producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker
@@ -31,6 +32,7 @@ def _opened(**options):
 async def _end(producer):
     producer.core.start_close(0)
     await producer.irq._task
+    assert producer.core.state == CLOSED or producer.core.failure
 
 
 def _payloads(broker, producer):

@@ -1,4 +1,5 @@
 """Messages that no ring of that size holds: in a buffer of their own, in order, one at a time."""
+from mpy_pulsar.core.handle import READY
 from mpy_pulsar.errors import ConnectError, MessageTooBig, QueueFull
 from mpy_pulsar.features import own_frames
 from tests.unit import fake_broker as fake
@@ -32,7 +33,7 @@ def test_a_large_message_keeps_its_place_among_small_ones():
     assert broker.sent(core) == frames
     for sequence in (0, 2, 3):
         broker.receipt(sequence)
-    assert core.ring.idle() and core.ring.own == {} and core.ring.pending == 0
+    assert core.ring.idle() and core.ring.own == {} and core.ring.pending == 0 and core.state == READY
 
 
 def test_one_at_a_time_and_never_above_the_broker_s_maximum():
