@@ -33,5 +33,6 @@ if sys.implementation.name == "micropython":
 else:
     from cpython_shim.port import (  # noqa: F401
         BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, QUEUE_BYTES, READ_BUFFER, READ_LIMIT,
-        READ_LIMIT_CONSUMER, RECEIVER_QUEUE, SEND_BUFFER, SEND_TIMEOUT, collect, const, ticks_add, ticks_diff, ticks_ms, unix_seconds,
+        READ_LIMIT_CONSUMER, RECEIVER_QUEUE, SEND_BUFFER, SEND_TIMEOUT, collect, const, ticks_add, ticks_diff,
+        ticks_ms, unix_seconds,
     )

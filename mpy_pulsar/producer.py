@@ -3,7 +3,7 @@ import asyncio
 
 from .core.producer_core import ProducerCore
 from .endpoint import Endpoint
-from .errors import AlreadyClosed, MessageTooBig, PulsarError, QueueFull, Timeout
+from .errors import MessageTooBig
 from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
 from .wire.batch import ENTRY_HEAD, BatchRing
 
@@ -38,7 +38,7 @@ def make_producer(
         batching_max_messages < 1 or batching_max_allowed_size_in_bytes < 1 or batching_max_publish_delay_ms < 0
         or max_pending_messages < 0 or send_timeout_millis < 0 or not 0 <= access_mode <= 3
     ):
-        raise ValueError("batching limits are at least 1, delay, timeout and max_pending_messages 0, access_mode 0 to 3")
+        raise ValueError("batching limits are at least 1, all else at least 0, access_mode at most 3")
     ring = BatchRing(buffer, producer_id, BATCHES, batching_max_messages, batching_max_allowed_size_in_bytes)
     if max_pending_messages:
         ring.max_pending = max_pending_messages
@@ -59,40 +59,19 @@ def make_producer(
     return producer
 
 
-def _message_id(*parts):
-    # Loaded on demand: who only uses send_nowait never holds an id.
-    from .core.message_id import MessageId
-
-    return MessageId(*parts)
-
-
 class Ticket:
     """Where tasks wait for the receipt of one batch; made only where somebody waits."""
 
     def __init__(self):
         self.senders = 0  # messages of the batch whose fate somebody waits for
-        self.size = 0
         self.settled = asyncio.Event()
-        self._message_id = None
-        self._error = None
 
     def finish(self, message_id, size, error):
         """The broker's word: an encoded message id and the messages in the batch (0: unbatched), or an error."""
+        self.message_id = message_id
         self.size = size
-        self._message_id = message_id
-        self._error = error
+        self.error = error
         self.settled.set()
-
-    async def wait(self):
-        """The encoded id of the entry; raises what became of the batch instead."""
-        try:
-            await self.settled.wait()
-        except BaseException:
-            self.senders -= 1  # then the next flush tells
-            raise
-        if self._error:
-            raise self._error.again()
-        return self._message_id
 
 
 class Producer(Endpoint):
@@ -102,13 +81,14 @@ class Producer(Endpoint):
         """core: ProducerCore. batching: may messages share a frame? block: does `send` wait for room?"""
         super().__init__(core)
         self._ring = core.ring
-        self._batching = batching
-        self._block = block
+        self.irq = self.from_irq = None  # see features/irq
+        self.batching = batching
+        self.block = block
         self._add = core.ring.add if batching else core.ring.add_unbatched
-        self._room = asyncio.Event()
-        self._line = None  # the Lock by which those take turns who wait for room
-        self._waiting = 0  # how many they are
-        core.room = self._room.set
+        self.freed = asyncio.Event()
+        self.line = None  # the Lock by which those take turns who wait for room
+        self.waiting = 0  # how many they are
+        core.room = self.freed.set
 
     def send_nowait(self, content):
         """Queue a message of bytes, bytearray or memoryview of bytes; allocates nothing on the heap.
@@ -122,14 +102,11 @@ class Producer(Endpoint):
         except MessageTooBig:
             if not LARGE_MESSAGES:
                 raise
-            wake = self._add_large(content, None)
+            from .features.fields import add_large
+
+            wake = add_large(self.core, content, None)
         if wake:
             self.core.wake()
-
-    def _add_large(self, content, fields):
-        from .features.fields import add_large
-
-        return add_large(self.core, content, fields)
 
     async def send(
         self, content, *, properties=None, partition_key=None, ordering_key=None, sequence_id=None,
@@ -146,83 +123,25 @@ class Producer(Endpoint):
         PulsarError: its text says whether the message was not sent or not stored, or whether its fate is unknown.
         ValueError, TypeError: a field is wrong, nothing was sent.
         """
-        if replication_clusters or disable_replication:
-            from .features.options import refuse
+        from .features.sending import send
 
-            refuse("send", {"replication_clusters": replication_clusters, "disable_replication": disable_replication})
-        fields = (
-            properties, partition_key, ordering_key, sequence_id, event_timestamp, deliver_at, deliver_after,
+        return await send(
+            self, content,
+            (properties, partition_key, ordering_key, sequence_id, event_timestamp, deliver_at, deliver_after),
+            replication_clusters, disable_replication,
         )
-        if content is not None and not properties and fields[1:] == (None, None, None, None, None, None):
-            fields = None
-        await self._queue(self._take, content, fields, self._block)
-        index = self._ring.last_index()
-        ticket = self._sender_ticket()
-        encoded = await ticket.wait()
-        return _message_id(encoded, index, ticket.size)
-
-    def _take(self, content, fields):
-        """Queue one message, if there is room."""
-        if content.__class__ is str:
-            raise TypeError("a message is bytes: encode the str first")
-        try:
-            if fields is None:
-                wake = self._add(content)
-            else:
-                from .features.fields import add
-
-                wake = add(self.core, self._batching, content, fields)
-        except MessageTooBig:
-            if not LARGE_MESSAGES:
-                raise
-            wake = self._add_large(content, fields)
-        if wake:
-            self.core.wake()
-
-    async def _queue(self, take, content, fields, block=True):
-        """Call `take(content, fields)` when there is room for it; who came first is first. block: wait for room?"""
-        if not self._waiting:
-            try:
-                take(content, fields)
-                return
-            except QueueFull:
-                self.core.wake()
-                if not block:
-                    raise
-        elif not block:
-            raise QueueFull("others wait for room in the send buffer")
-        if not self._line:
-            self._line = asyncio.Lock()
-        self._waiting += 1
-        try:
-            async with self._line:
-                while True:
-                    self._room.clear()
-                    try:
-                        take(content, fields)
-                        return
-                    except QueueFull:
-                        self.core.wake()
-                    await self._room.wait()
-        finally:
-            self._waiting -= 1
 
     async def send_batch(self, contents):
         """Send a list of messages, in one entry where they fit one, and wait for all receipts: a list of MessageId.
 
         Raises the first error there is, once the outcome of all is known.
         """
-        from .features.send_batch import send_batch
+        from .features.sending import send_batch
 
         return await send_batch(self, contents)
 
-    def _sender_ticket(self):
-        """The ticket of the batch that holds the message added last, for whoever waits for that message."""
-        ticket = self._ticket(self._ring.last_batch())
-        ticket.senders += 1
-        return ticket
-
-    def _ticket(self, batch):
+    def ticket(self, batch):
+        """The Ticket of a batch that is not settled yet."""
         tickets = self.core.tickets
         ticket = tickets.get(batch)
         if ticket is None:
@@ -231,12 +150,11 @@ class Producer(Endpoint):
 
     def has_room(self, size):
         """Will `send_nowait` take a message of `size` bytes now? bool; allocates nothing."""
-        return self._ring.has_room(size) or (LARGE_MESSAGES and self._large_has_room(size))
+        if LARGE_MESSAGES and not self._ring.has_room(size):
+            from .features.own_frames import has_room
 
-    def _large_has_room(self, size):
-        from .features.own_frames import has_room
-
-        return has_room(self._ring, size)
+            return has_room(self._ring, size)
+        return self._ring.has_room(size)
 
     async def room(self, size):
         """Until `send_nowait` takes a message of `size` bytes. Raises what ended the producer, or MessageTooBig."""
@@ -246,8 +164,8 @@ class Producer(Endpoint):
             if not LARGE_MESSAGES or size + ENTRY_HEAD > ring.largest:
                 ring.refuse_unfit(size + ENTRY_HEAD)
             self.core.wake()
-            self._room.clear()
-            await self._room.wait()
+            self.freed.clear()
+            await self.freed.wait()
 
     async def flush(self):
         """Until all that was queued has its receipt. Raises what ended the producer, or the first refusal since the
@@ -261,9 +179,9 @@ class Producer(Endpoint):
             core.wake()
             while ring.oldest <= last or (core.requeued and ring.oldest <= core.requeued[-1]):
                 if core.failure:
-                    raise core.failure.again(core.fate(last))
+                    raise core.failure.again("; messages without a receipt may be stored or not")
                 # The last is not always the last to settle: a refusal overtakes the receipts before it.
-                await self._ticket(last if ring.holds(last) else ring.oldest).settled.wait()
+                await self.ticket(last if ring.holds(last) else ring.oldest).settled.wait()
         core.check_refused()
 
     async def close(self):
@@ -271,29 +189,9 @@ class Producer(Endpoint):
 
         Cancelled, it goes on closing, but no longer waits for receipts.
         """
-        core = self.core
-        if core.failure:
-            await self._closed()
-            return
-        # What came after the flush had begun would be taken and then thrown away.
-        self._ring.fail(AlreadyClosed("%s: closed" % core.topic))
-        # And who still waits for room is to hear of it.
-        self._room.set()
-        error = None
-        try:
-            await asyncio.wait_for(self.flush(), core.timeout / 1000)
-        except asyncio.TimeoutError:
-            error = Timeout(
-                "%s: closed with messages that the broker has not confirmed within %d ms: their fate is unknown"
-                % (core.topic, core.timeout)
-            )
-        except PulsarError as refusal:
-            error = refusal
-        finally:
-            self._start_close()
-        await self._closed()
-        if error:
-            raise error
+        from .features.closing import close
+
+        await close(self)
 
     def last_sequence_id(self):
         """The highest sequence id that the broker has confirmed, of before this producer too; -1: none."""

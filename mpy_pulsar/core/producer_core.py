@@ -209,15 +209,12 @@ class ProducerCore(Handle):
     def _end_waits(self):
         """Nothing is accepted any more, and nobody waits for what will not come."""
         self.ring.fail(self.failure)
-        for number in list(self.tickets):
-            self._finish(number, None, self.failure.again(self.fate(number)))
-        self.room()
+        if self.tickets:
+            from ..features.refusal import fate
 
-    def fate(self, number):
-        """What is known of a batch without a receipt, as the end of an error's text."""
-        if self.ring.transmitted(number):
-            return "; the message was transmitted and has no receipt: its fate is unknown"
-        return "; the message was not sent"
+            for number in list(self.tickets):
+                self._finish(number, None, self.failure.again(fate(self.ring, number)))
+        self.room()
 
     def _finish(self, number, message_id, error):
         ticket = self.tickets.pop(number, None)

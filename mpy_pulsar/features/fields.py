@@ -4,6 +4,7 @@ from time import time_ns
 from ..port import const, unix_seconds
 from ..wire.commands import key_values
 from ..wire.writer import message
+from .entries import add_entry
 
 _SECONDS_TO_2000 = const(946684800)
 _ID_MOST = const(0x7FFFFFFFFFFFFFFF)
@@ -21,7 +22,7 @@ def add(core, batching, content, fields):
             1, properties, 2, key, 3, len(content), 5, fields[4], 6, encoded, 7, ordering_key, 9, null,
         )
         # Its own fields, as the batch's where it is the first there.
-        return ring.add_entry(content, metadata, message(6, key, 17, encoded, 18, ordering_key))
+        return add_entry(ring, content, metadata, message(6, key, 17, encoded, 18, ordering_key))
     metadata, sequence = _alone(core, fields, null, properties, key, encoded, ordering_key)
     wake = ring.add_unbatched(content, metadata, sequence)
     core.last_own = max(core.last_own, sequence)
@@ -55,7 +56,7 @@ def _checked(fields):
     if isinstance(key, (bytes, bytearray)):
         from binascii import b2a_base64
 
-        key = b2a_base64(key).decode().strip()
+        key = b2a_base64(bytes(key)).decode().strip()
         encoded = True
     elif key is not None and not isinstance(key, str):
         raise TypeError("partition_key: %r is neither str nor bytes" % (key,))

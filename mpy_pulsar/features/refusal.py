@@ -104,6 +104,13 @@ def _checksum_at(buffer, start):
     return start + 8 + (buffer[start + 6] << 8 | buffer[start + 7]) + 2
 
 
+def fate(ring, number):
+    """What is known of a batch without a receipt, as the end of an error's text."""
+    if number < ring.unsent or number < ring.resent:
+        return "; the message was transmitted and has no receipt: its fate is unknown"
+    return "; the message was not sent"
+
+
 def stored_nowhere(core, number):
     """A receipt without a place: the error where that means a loss, None where it means "stored before"."""
     ring = core.ring

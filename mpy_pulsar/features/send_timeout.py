@@ -2,6 +2,7 @@
 from ..core.handle import NEVER
 from ..errors import Timeout
 from ..port import ticks_diff
+from .refusal import fate
 
 
 class SendTimeout:
@@ -51,7 +52,7 @@ class SendTimeout:
                 ring.close_batch()
             # A frame of which only half is written ends the link: its writer sees that the batch is gone.
             core.drop(number, Timeout(
-                "%s: no receipt within %d ms%s" % (core.topic, self._milliseconds, core.fate(number))
+                "%s: no receipt within %d ms%s" % (core.topic, self._milliseconds, fate(ring, number))
             ))
         self._awaited = False
         return NEVER

@@ -8,7 +8,7 @@ import sys
 if sys.implementation.name == "micropython":
     import asyncio
     import socket
-    from asyncio import ThreadSafeFlag, sleep_ms  # noqa: F401
+    from asyncio import ThreadSafeFlag, sleep_ms
 
     from ..port import const
 

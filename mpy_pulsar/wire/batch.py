@@ -15,7 +15,6 @@ _SEND = const(6)
 _LOW = const(28)
 _LOW_MASK = const(0xFFFFFFF)
 ENTRY_HEAD = const(9)  # metadata size, tag and number of payload_size before a bare payload of up to 2^28 - 1 bytes
-_SIZE = const(4)
 
 # The largest head: 40 of sizes and SEND, 10 of magic, checksum and metadata size, 46 of metadata besides the name.
 _HEAD_ROOM = const(96)
@@ -101,38 +100,6 @@ class BatchRing:
             self.close_batch()
             return True
         return count == 1
-
-    def add_entry(self, payload, metadata, key=b""):
-        """The same for a message with more than a payload; metadata: bytes of its SingleMessageMetadata.
-
-        key: its key's fields in MessageMetadata. A broker that deals messages out by key looks at the batch's alone,
-        which is that of its first message.
-        """
-        size = len(payload)
-        head = len(metadata)
-        at = self._end
-        buffer = self.buffer
-        before = self._head
-        if at + _SIZE + head + size > self._limit or (key and not self._count):
-            before = len(key)
-            at = self.open_batch(_SIZE + head + size + before)
-            copy(buffer, at, key, 0, before)
-            at += before
-        writer = self._writer
-        at += _SIZE
-        writer.buffer = buffer
-        writer.start = at
-        writer.uint32(head)
-        copy(buffer, at, metadata, 0, head)
-        at += head
-        copy(buffer, at, payload, 0, size)
-        self._head = before
-        self._end = at + size
-        self._count += 1
-        if self._count >= self._most:
-            self.close_batch()
-            return True
-        return self._count == 1
 
     def add_unbatched(self, payload, metadata=b"", sequence=-1):
         """A message that is a frame of its own; metadata: the bytes of its MessageMetadata from field 4 up.
@@ -373,10 +340,6 @@ class BatchRing:
     def holds(self, number):
         """Is that a closed batch of which nothing is known yet?"""
         return self.oldest <= number < self.open and self._frames[number % self._slots] != _DONE
-
-    def transmitted(self, number):
-        """Has the writer ever had that batch? Then nobody but the broker knows its fate."""
-        return number < self.unsent or number < self.resent
 
     def rewind(self):
         """The link is gone: every frame in flight is to be transmitted again, unchanged and in order."""

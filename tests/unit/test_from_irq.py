@@ -99,7 +99,9 @@ def test_it_waits_for_room_in_the_send_buffer():
 def test_a_message_that_never_fits_does_not_stop_those_behind_it():
     async def run():
         broker = Broker()
-        producer = make_producer(TOPIC, 1, TIMEOUT, send_timeout_millis=0, send_buffer_size=1200, irq_slots=3, irq_bytes=3000)
+        producer = make_producer(
+            TOPIC, 1, TIMEOUT, send_timeout_millis=0, send_buffer_size=1200, irq_slots=3, irq_bytes=3000,
+        )
         broker.say(fake.CONNECTED, 1, "fake", 2, 21, 3, 1000)
         broker.open(producer.core)
         errors = []
@@ -119,10 +121,11 @@ def test_from_where_it_is_meant_for():
         put = producer.from_irq
         count = 100
         if threading:
-            threads = [
-                threading.Thread(target=lambda one=one: [put(b"%d:%02d" % (one, number)) for number in range(count // 2)])
-                for one in range(2)
-            ]
+            def put_half(one):
+                for number in range(count // 2):
+                    put(b"%d:%02d" % (one, number))
+
+            threads = [threading.Thread(target=put_half, args=(one,)) for one in range(2)]
             for thread in threads:
                 thread.start()
         else:

@@ -95,7 +95,7 @@ def test_a_sender_that_gives_up_waiting_lets_the_others_go_on():
         frames = []
         await _serve(broker, producer, frames)
         assert [content[:1] for content in _contents(frames)[-2:]] == [b"1", b"3"]
-        assert len(outcomes) == 2 and producer._waiting == 0
+        assert len(outcomes) == 2 and producer.waiting == 0
 
     asyncio.run(run())
 
@@ -119,24 +119,24 @@ def test_without_blocking_a_full_buffer_raises():
 
 
 def test_as_many_messages_are_pending_as_were_asked_for():
+    async def run(most, batching):
+        broker, producer = _opened(
+            max_pending_messages=most, batching_enabled=batching, batching_max_messages=4, send_buffer_size=6000,
+        )
+        ring = producer.core.ring
+        taken = 0
+        while producer.has_room(1):
+            producer.send_nowait(b"x")
+            taken += 1
+        assert taken == most if batching else taken == min(most, ring._slots), (taken, most)
+        raises(QueueFull, producer.send_nowait, b"x")
+        frames = []
+        await _serve(broker, producer, frames)
+        assert len(_contents(frames)) == taken and producer.has_room(1) and ring.pending == 0
+
     for most in (1, 3, 10, 25):
         for batching in (True, False):
-            async def run():
-                broker, producer = _opened(
-                    max_pending_messages=most, batching_enabled=batching, batching_max_messages=4, send_buffer_size=6000,
-                )
-                ring = producer.core.ring
-                taken = 0
-                while producer.has_room(1):
-                    producer.send_nowait(b"x")
-                    taken += 1
-                assert taken == most if batching else taken == min(most, ring._slots), (taken, most)
-                raises(QueueFull, producer.send_nowait, b"x")
-                frames = []
-                await _serve(broker, producer, frames)
-                assert len(_contents(frames)) == taken and producer.has_room(1) and ring.pending == 0
-
-            asyncio.run(run())
+            asyncio.run(run(most, batching))
 
 
 def test_unbatched_messages_are_frames_of_their_own():

@@ -2,6 +2,7 @@
 from binascii import a2b_base64
 
 from mpy_pulsar.errors import QueueFull
+from mpy_pulsar.features.entries import add_entry
 from mpy_pulsar.features.fields import add
 from mpy_pulsar.port import unix_seconds
 from tests.unit import fake_broker as fake
@@ -84,13 +85,13 @@ def test_a_batch_bears_the_key_of_its_first_message():
 
 def test_a_failed_first_message_leaves_no_key_behind():
     broker, core = opened_producer()
-    raises(TypeError, core.ring.add_entry, 7, b"\x18\x01", b"\x32\x01k")
+    raises(TypeError, add_entry, core.ring, 7, b"\x18\x01", b"\x32\x01k")
 
     class OnlyALength:
         def __len__(self):
             return 3
 
-    raises(TypeError, core.ring.add_entry, OnlyALength(), b"\x18\x03", b"\x32\x01k")
+    raises(TypeError, add_entry, core.ring, OnlyALength(), b"\x18\x03", b"\x32\x01k")
     core.ring.add(b"after")
     (frame,) = broker.sent(core)
     assert 6 not in read_send(frame)[1] and read_batch(read_send(frame)[4]) == [({3: 5}, b"after")]
@@ -194,7 +195,9 @@ def test_ids_that_the_broker_remembers_may_come_again_before_any_other():
 
 
 def test_the_first_id_is_the_application_s_or_the_broker_s_if_that_is_higher():
-    for first, last, expected in ((0, None, 0), (100, None, 100), (100, 41, 100), (100, 200, 201), (1 << 30, 7, 1 << 30)):
+    for first, last, expected in (
+        (0, None, 0), (100, None, 100), (100, 41, 100), (100, 200, 201), (1 << 30, 7, 1 << 30),
+    ):
         broker, core = opened_producer(first=first, last=last)
         assert core.last_sequence_id() == expected - 1
         core.ring.add(b"x")

@@ -1,6 +1,7 @@
 """SEND_ERROR: which refusals cost one batch, which the place at the broker, and which the producer."""
 from mpy_pulsar.core.handle import CLOSED, IDLE, READY
 from mpy_pulsar.errors import ConnectError, PulsarError
+from mpy_pulsar.features.entries import add_entry
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import Ticket, opened_producer, producer_in_flight, reopen
 from tests.unit.support import is_like, raises
@@ -84,6 +85,6 @@ def test_a_terminated_topic_fails_every_waiter_and_every_later_add():
             assert (encoded, size) == (None, 1) and is_like(error, core.failure) and "fate is unknown" in error.text
         assert core.tickets == {}
         assert is_like(raises(PulsarError, core.ring.add, b"later"), core.failure)
-        assert is_like(raises(PulsarError, core.ring.add_entry, b"later", b""), core.failure)
+        assert is_like(raises(PulsarError, add_entry, core.ring, b"later", b""), core.failure)
         assert not core.ring.has_room(1) and is_like(raises(PulsarError, core.check), core.failure)
         assert broker.connection.handles == {} and broker.sent(core) == []

@@ -1,6 +1,7 @@
 """ChecksumError: what was damaged on the way is sent again, once, behind all else; what was damaged here fails."""
 from mpy_pulsar.core.handle import READY
 from mpy_pulsar.errors import ConnectError
+from mpy_pulsar.features.entries import add_entry
 from mpy_pulsar.features.own_frames import add_large
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIME, Ticket, opened_producer, producer_in_flight, reopen
@@ -100,7 +101,7 @@ def test_a_batch_of_several_keeps_their_order_and_a_large_frame_its_bytes():
     ring = core.ring
     tickets = [Ticket(), Ticket()]
     for payload in (b"a", b"b", b"c"):
-        ring.add_entry(payload, fake.message(2, "k", 3, 1), fake.message(6, "k"))
+        add_entry(ring, payload, fake.message(2, "k", 3, 1), fake.message(6, "k"))
     core.tickets[0] = tickets[0]
     add_large(ring, b"x" * 5000, fake.message(6, "key"), -1, False)
     ring.largest = 9000
