@@ -1,6 +1,7 @@
 """CPython's half of `mpy_pulsar.net.stream`: non-blocking sockets on the running event loop."""
 import asyncio
 import socket
+import threading
 
 
 class Stream:
@@ -39,6 +40,37 @@ class Stream:
             await future
         finally:
             remove(self._number)
+
+
+class ThreadSafeFlag:
+    """MicroPython's: any thread may set it; one task waits for it, which clears it. Made in the loop of that task."""
+
+    def __init__(self):
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def set(self):
+        """Wake the task; does nothing once its loop is closed."""
+        try:
+            self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:
+            pass
+
+    async def wait(self):
+        """Until it is set."""
+        await self._event.wait()
+        self._event.clear()
+
+    @staticmethod
+    def guarded(function):
+        """The same function, for threads that call it at the same time. A board's flag has no such method."""
+        lock = threading.Lock()
+
+        def call(*arguments):
+            with lock:
+                return function(*arguments)
+
+        return call
 
 
 def _wake(future):

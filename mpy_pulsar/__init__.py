@@ -9,6 +9,8 @@ _HOMES = {
     "MessageId": "core.message_id",
     "InitialPosition": "names",
     "ConsumerType": "names",
+    "ProducerAccessMode": "names",
+    "CompressionType": "names",
 }
 
 # What every client needs, from the bottom up: a module whose imports are all loaded nests none, and deep nesting is

@@ -16,6 +16,12 @@ class PulsarError(Exception):
         if code is not None:
             self.code = code
 
+    def again(self, more=""):
+        """Its like, to be raised anew, with `more` behind the text: one instance raised often gathers tracebacks."""
+        error = self.__class__(self.text + more)
+        error.code = self.code
+        return error
+
     def error(self):
         """The code, under the name pulsar-client gives it."""
         return self.code

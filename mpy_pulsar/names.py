@@ -8,6 +8,25 @@ class InitialPosition:
     Earliest = 1
 
 
+class ProducerAccessMode:
+    """How the producers of one topic share it."""
+
+    Shared = 0
+    Exclusive = 1  # refused while there is another
+    WaitForExclusive = 2  # waits until there is no other
+    ExclusiveWithFencing = 3  # ends all others
+
+
+class CompressionType:
+    """How payloads are compressed. Only NONE is built so far."""
+
+    NONE = 0
+    LZ4 = 1
+    ZLib = 2
+    ZSTD = 3
+    SNAPPY = 4
+
+
 class ConsumerType:
     """How the consumers of one subscription share its messages. Only Exclusive is tested so far."""
 

@@ -20,6 +20,8 @@ if sys.implementation.name == "micropython":
         return int(time()) + _EPOCH
 
     SEND_BUFFER = 4096  # bytes of a producer's ring
+    SEND_TIMEOUT = 0  # ms in which a message must have its receipt; 0: any time
+    LARGE_MESSAGES = False  # do messages larger than the ring get a buffer of their own?
     BATCHES = 16  # batches in a ring, open and in flight
     BATCH_MESSAGES = 100
     BATCH_BYTES = 4096
@@ -32,6 +34,7 @@ if sys.implementation.name == "micropython":
     ERRORS = 8  # kept by `client.errors()`
 else:
     from cpython_shim.port import (  # noqa: F401
-        BATCH_BYTES, BATCH_MESSAGES, BATCHES, QUEUE_BYTES, READ_BUFFER, READ_LIMIT, READ_LIMIT_CONSUMER,
-        ERRORS, MAX_LINKS, RECEIVER_QUEUE, SEND_BUFFER, collect, const, ticks_add, ticks_diff, ticks_ms, unix_seconds,
+        BATCH_BYTES, BATCH_MESSAGES, BATCHES, ERRORS, LARGE_MESSAGES, MAX_LINKS, QUEUE_BYTES, READ_BUFFER, READ_LIMIT,
+        READ_LIMIT_CONSUMER, RECEIVER_QUEUE, SEND_BUFFER, SEND_TIMEOUT, collect, const, ticks_add, ticks_diff,
+        ticks_ms, unix_seconds,
     )

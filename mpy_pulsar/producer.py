@@ -1,79 +1,99 @@
 """Producer: what an application sends with. The work is done by core/producer_core, without a task of its own."""
 import asyncio
 
-from .core.producer_core import ProducerCore, entry_metadata
+from .core.producer_core import ProducerCore
 from .endpoint import Endpoint
-from .errors import AlreadyClosed, QueueFull, Timeout
-from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, SEND_BUFFER
+from .errors import MessageTooBig
+from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
 from .wire.batch import ENTRY_HEAD, BatchRing
 
 
 def make_producer(
-    topic, producer_id, timeout, *, producer_name=None, properties=None, access_mode=0, send_buffer_size=None,
-    batching_max_messages=None, batching_max_allowed_size_in_bytes=None, batching_max_publish_delay_ms=0,
+    topic, producer_id, timeout, *, producer_name=None, initial_sequence_id=None, send_timeout_millis=SEND_TIMEOUT,
+    max_pending_messages=0, block_if_queue_full=True, batching_enabled=True, batching_max_messages=BATCH_MESSAGES,
+    batching_max_allowed_size_in_bytes=BATCH_BYTES, batching_max_publish_delay_ms=0, properties=None, access_mode=0,
+    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, **options
 ):
     """A Producer of a full topic name. For `create_producer`, whose options these are:
 
-    producer_name: str of at most 64 bytes; without one the broker makes one. properties: dict of str to str.
-    access_mode: 0 Shared, 1 Exclusive, 2 WaitForExclusive. send_buffer_size: bytes for messages until their receipt
-    (4 KB on a board, 2 MB on CPython), or a bytearray made before (small heaps fragment). batching_max_messages: 100 on
-    a board, 1000 on CPython; batching_max_allowed_size_in_bytes: 4 KB, 128 KB. batching_max_publish_delay_ms: how long
-    a batch that is not full waits; 0: it leaves as soon as the link is free, and what comes meanwhile joins the next.
+    producer_name: str of at most 64 bytes; without one the broker makes one. initial_sequence_id: the id before the
+    first; a broker with deduplication may know a higher one of this name. send_timeout_millis: a message without a
+    receipt by then fails; 0: never, as on a board; 30,000 on CPython. max_pending_messages: how many may wait for their
+    receipts; 0: as many as the buffer holds. block_if_queue_full: does `send` wait for room, or raise QueueFull?
+    batching_enabled: may messages share a frame? batching_max_messages: 100 on a board, 1000 on CPython;
+    batching_max_allowed_size_in_bytes: 4 KB, 128 KB. batching_max_publish_delay_ms: how long a batch that is not full
+    waits; 0: it leaves as soon as the link is free, and what comes meanwhile joins the next. properties: dict of str to
+    str. access_mode: 0 Shared, 1 Exclusive, 2 WaitForExclusive, 3 ExclusiveWithFencing. send_buffer_size: bytes for
+    messages until their receipt (4 KB on a board, 2 MB on CPython), or a bytearray made before (small heaps fragment).
+    irq_slots, irq_bytes: for `from_irq`, see features/irq. partition: which one to use where the topic has partitions;
+    without it one by chance, which is kept. partitioned: False says that the topic has none, which saves the broker the
+    question and the first opening a round trip. ValueError, TypeError: an option is wrong or not supported.
     """
-    buffer = SEND_BUFFER if send_buffer_size is None else send_buffer_size
+    if options:
+        from .features.options import refuse
+
+        refuse("create_producer", options)
+    buffer = send_buffer_size
     if not isinstance(buffer, bytearray):
         buffer = bytearray(buffer)
-    messages = BATCH_MESSAGES if batching_max_messages is None else batching_max_messages
-    size = BATCH_BYTES if batching_max_allowed_size_in_bytes is None else batching_max_allowed_size_in_bytes
-    if messages < 1 or size < 1 or batching_max_publish_delay_ms < 0:
-        raise ValueError("batching limits must be at least 1, the delay at least 0")
-    ring = BatchRing(buffer, producer_id, BATCHES, messages, size)
+    if (
+        batching_max_messages < 1 or batching_max_allowed_size_in_bytes < 1 or batching_max_publish_delay_ms < 0
+        or max_pending_messages < 0 or send_timeout_millis < 0 or not 0 <= access_mode <= 3
+    ):
+        raise ValueError("batching limits are at least 1, all else at least 0, access_mode at most 3")
+    ring = BatchRing(buffer, producer_id, BATCHES, batching_max_messages, batching_max_allowed_size_in_bytes)
+    if max_pending_messages:
+        ring.max_pending = max_pending_messages
     core = ProducerCore(
-        topic, producer_id, timeout, ring, producer_name, access_mode, properties, batching_max_publish_delay_ms
+        topic, producer_id, timeout, ring, producer_name, access_mode, properties, batching_max_publish_delay_ms,
+        0 if initial_sequence_id is None else initial_sequence_id + 1,
     )
-    return Producer(core)
+    core.partition = -1 if partition is None else partition
+    if partitioned is False:
+        core.plain = True
+    if send_timeout_millis:
+        from .features.send_timeout import SendTimeout
 
+        SendTimeout(core, send_timeout_millis)
+    producer = Producer(core, batching_enabled, block_if_queue_full)
+    if irq_slots:
+        from .features.irq import FromIrq
 
-def _message_id(*parts):
-    # Loaded on demand: who only uses send_nowait never holds an id.
-    from .core.message_id import MessageId
-
-    return MessageId(*parts)
+        producer.irq = FromIrq(producer, irq_slots, irq_bytes)
+        producer.from_irq = producer.irq.put
+    return producer
 
 
 class Ticket:
     """Where tasks wait for the receipt of one batch; made only where somebody waits."""
 
     def __init__(self):
-        self.size = 0
-        self._done = asyncio.Event()
-        self._message_id = None
-        self._error = None
+        self.senders = 0  # messages of the batch whose fate somebody waits for
+        self.settled = asyncio.Event()
 
     def finish(self, message_id, size, error):
         """The broker's word: an encoded message id and the messages in the batch (0: unbatched), or an error."""
+        self.message_id = message_id
         self.size = size
-        self._message_id = message_id
-        self._error = error
-        self._done.set()
-
-    async def wait(self):
-        """The encoded id of the entry; raises what became of the batch instead."""
-        await self._done.wait()
-        if self._error:
-            raise self._error
-        return self._message_id
+        self.error = error
+        self.settled.set()
 
 
 class Producer(Endpoint):
     """Sends messages to one topic. Made by `Client.create_producer`; `async with` closes it at the end."""
 
-    def __init__(self, core):
+    def __init__(self, core, batching=True, block=True):
+        """core: ProducerCore. batching: may messages share a frame? block: does `send` wait for room?"""
         super().__init__(core)
         self._ring = core.ring
-        self._add = core.ring.add
-        self._room = asyncio.Event()
-        core.room = self._room.set
+        self.irq = self.from_irq = None  # see features/irq
+        self.batching = batching
+        self.block = block
+        self._add = core.ring.add if batching else core.ring.add_unbatched
+        self.freed = asyncio.Event()
+        self.line = None  # the Lock by which those take turns who wait for room
+        self.waiting = 0  # how many they are
+        core.room = self.freed.set
 
     def send_nowait(self, content):
         """Queue a message of bytes, bytearray or memoryview of bytes; allocates nothing on the heap.
@@ -82,62 +102,51 @@ class Producer(Endpoint):
         """
         if content.__class__ is str:
             raise TypeError("a message is bytes: encode the str first")
-        if self._add(content):
+        try:
+            wake = self._add(content)
+        except MessageTooBig:
+            if not LARGE_MESSAGES:
+                raise
+            from .features.fields import add_large
+
+            wake = add_large(self.core, content, None)
+        if wake:
             self.core.wake()
 
-    async def send(self, content, *, properties=None, partition_key=None, ordering_key=None, event_timestamp=None):
+    async def send(
+        self, content, *, properties=None, partition_key=None, ordering_key=None, sequence_id=None,
+        replication_clusters=None, disable_replication=None, event_timestamp=None, deliver_at=None, deliver_after=None
+    ):
         """Send a message and wait for the broker's receipt: its MessageId.
 
-        content: bytes-like. properties: dict of str to str. partition_key: str. ordering_key: bytes. event_timestamp:
-        ms since 1970. Waits for room in the send buffer. PulsarError: it was not stored, or its fate is unknown where
-        the text says so.
+        content: bytes-like; None: no value, which deletes its key from a compacted topic. properties: dict of str to
+        str. partition_key: str, or bytes, which travel in base64. ordering_key: bytes or str. sequence_id: int above
+        those of all messages before; such a message goes alone. event_timestamp: ms since 1970. deliver_at (ms since
+        1970), deliver_after (ms or a timedelta): not before then, for subscriptions that share messages; goes alone.
+
+        Waits for room in the send buffer, in the order of calls, or raises QueueFull (block_if_queue_full).
+        PulsarError: its text says whether the message was not sent or not stored, or whether its fate is unknown.
+        ValueError, TypeError: a field is wrong, nothing was sent.
         """
-        await self._queue(content, properties, partition_key, ordering_key, event_timestamp)
-        index = self._ring.last_index()
-        ticket = self._ticket(self._ring.last_batch())
-        encoded = await ticket.wait()
-        return _message_id(encoded, index, ticket.size)
+        from .features.sending import send
+
+        return await send(
+            self, content,
+            (properties, partition_key, ordering_key, sequence_id, event_timestamp, deliver_at, deliver_after),
+            replication_clusters, disable_replication,
+        )
 
     async def send_batch(self, contents):
-        """Send a list of messages, in one entry where they fit one, and wait for all receipts: a list of MessageId."""
-        ring = self._ring
-        ring.close_batch()
-        places = []
-        for content in contents:
-            await self._queue(content, None, None, None, None)
-            places.append((self._ticket(ring.last_batch()), ring.last_index()))
-        ring.close_batch()
-        self.core.wake()
-        ids = []
-        for ticket, index in places:
-            encoded = await ticket.wait()
-            ids.append(_message_id(encoded, index, ticket.size))
-        return ids
+        """Send a list of messages, in one entry where they fit one, and wait for all receipts: a list of MessageId.
 
-    async def _queue(self, content, properties, partition_key, ordering_key, event_timestamp):
-        if content.__class__ is str:
-            raise TypeError("a message is bytes: encode the str first")
-        core = self.core
-        size = len(content)
-        metadata = None
-        if properties or partition_key is not None or ordering_key is not None or event_timestamp is not None:
-            metadata = entry_metadata(size, properties, partition_key, ordering_key, event_timestamp)
-        while True:
-            try:
-                if metadata is None:
-                    wake = self._add(content)
-                else:
-                    wake = self._ring.add_entry(content, metadata)
-            except QueueFull:
-                core.wake()
-                self._room.clear()
-                await self._room.wait()
-                continue
-            if wake:
-                core.wake()
-            return
+        Raises the first error there is, once the outcome of all is known.
+        """
+        from .features.sending import send_batch
 
-    def _ticket(self, batch):
+        return await send_batch(self, contents)
+
+    def ticket(self, batch):
+        """The Ticket of a batch that is not settled yet."""
         tickets = self.core.tickets
         ticket = tickets.get(batch)
         if ticket is None:
@@ -146,48 +155,52 @@ class Producer(Endpoint):
 
     def has_room(self, size):
         """Will `send_nowait` take a message of `size` bytes now? bool; allocates nothing."""
+        if LARGE_MESSAGES and not self._ring.has_room(size):
+            from .features.own_frames import has_room
+
+            return has_room(self._ring, size)
         return self._ring.has_room(size)
 
     async def room(self, size):
         """Until `send_nowait` takes a message of `size` bytes. Raises what ended the producer, or MessageTooBig."""
         ring = self._ring
-        while not ring.has_room(size):
+        while not self.has_room(size):
             self.core.check()
-            ring.refuse_unfit(size + ENTRY_HEAD)
+            if not LARGE_MESSAGES or size + ENTRY_HEAD > ring.largest:
+                ring.refuse_unfit(size + ENTRY_HEAD)
             self.core.wake()
-            self._room.clear()
-            await self._room.wait()
+            self.freed.clear()
+            await self.freed.wait()
 
     async def flush(self):
-        """Until all that was queued has its receipt. Raises what ended the producer, or became of the last batch, or
-        the first refusal since the flush before of messages that no other call waited for."""
+        """Until all that was queued has its receipt. Raises what ended the producer, or the first refusal since the
+        flush before of messages that no other call waits for (those of `send_nowait`)."""
+        core = self.core
         ring = self._ring
         if not ring.idle():
-            self.core.check()
+            core.check()
             ring.close_batch()
-            ticket = self._ticket(ring.last_batch())
-            self.core.wake()
-            await ticket.wait()
-        self.core.check_refused()
+            last = ring.last_batch()
+            core.wake()
+            while ring.oldest <= last or (core.requeued and ring.oldest <= core.requeued[-1]):
+                if core.failure:
+                    raise core.failure.again("; messages without a receipt may be stored or not")
+                # The last is not always the last to settle: a refusal overtakes the receipts before it.
+                await self.ticket(last if ring.holds(last) else ring.oldest).settled.wait()
+        core.check_refused()
 
     async def close(self):
-        """Send what is queued, then close it at the broker; nothing more is taken from now on. Twice does no harm."""
-        core = self.core
-        if core.failure:
-            await self._closed()
-            return
-        # What came after the flush had begun would be taken and then thrown away.
-        self._ring.fail(AlreadyClosed("%s: closed" % core.topic))
-        try:
-            await asyncio.wait_for(self.flush(), core.timeout / 1000)
-        except asyncio.TimeoutError:
-            raise Timeout(
-                "%s: closed with messages that the broker has not confirmed within %d ms: their fate is unknown"
-                % (core.topic, core.timeout)
-            )
-        finally:
-            self._start_close()
-            await self._closed()
+        """Send what is queued, then close it at the broker; nothing more is taken from now on. Twice does no harm.
+
+        Cancelled, it goes on closing, but no longer waits for receipts.
+        """
+        from .features.closing import close
+
+        await close(self)
+
+    def last_sequence_id(self):
+        """The highest sequence id that the broker has confirmed, of before this producer too; -1: none."""
+        return self.core.last_sequence_id()
 
     def producer_name(self):
         """The name given, or the one that the broker made."""

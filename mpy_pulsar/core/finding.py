@@ -78,7 +78,7 @@ class Finding(Handle):
         """The topic is the parent of `count` partitions."""
         partition = self.partition
         last = partition_name(self.topic, count - 1)
-        if partition is None or partition >= count or count > _MOST_PARTITIONS:
+        if partition < -1 or partition >= count or count > _MOST_PARTITIONS:
             text = "%s is partitioned: use one of its %d partitions by name, up to %s" % (self.topic, count, last)
             self._leave()
             self.fail(PulsarError(text))

@@ -43,7 +43,7 @@ class Handle:
     opened_kind = 0  # the answer that opens it
     ring = None  # a producer's messages
     speculates = False  # may the opening command leave before the look-up's answer?
-    partition = None  # of a partitioned parent: None refuses it, -1 takes any, else the one
+    partition = -2  # of a partitioned parent: -2 refuses it, -1 takes any, else the one
     due = NEVER  # ms until a producer's open batch is to be transmitted
 
     def __init__(self, topic, handle_id, timeout):
@@ -277,4 +277,4 @@ class Handle:
     def check(self):
         """Raise what ended the handle, if anything did."""
         if self.failure:
-            raise self.failure
+            raise self.failure.again()

@@ -1,59 +1,69 @@
 """A producer without sockets or tasks: its ring of batches, what the broker says of them, and who waits for what."""
-from ..errors import ProtocolError, PulsarError
+from ..errors import ProtocolError
 from ..port import const, ticks_diff
 from ..wire.commands import key_values, producer
 from ..wire.scanner import signed
-from ..wire.writer import message
-from .connection import broker_error
 from .finding import Finding
-from .handle import NEVER, READY, nothing
-from .retry import verdict
+from .handle import NEVER, OPENING, READY, nothing
 
 _CLOSE_PRODUCER = const(15)
 _PRODUCER_SUCCESS = const(17)
 _LOW = const(28)
 _LOW_MASK = const(0xFFFFFFF)
 _NAME_MOST = const(64)
+_METADATA_MOST = const(48)  # of a batch, besides the name
 _NOWHERE_SIZE = const(22)
 _NOWHERE = b"\x08" + b"\xff" * 9 + b"\x01\x10" + b"\xff" * 9 + b"\x01"  # ledger and entry -1
 _OUT_OF_STEP = const(-2)
-
-_CHECKSUM_ERROR = const(9)
-_NOT_ALLOWED = const(22)
 
 
 class ProducerCore(Finding):
     """Bytes in the ring until the broker's receipt. Calls on its owner besides a handle's: room() when some was freed.
 
-    `tickets` holds, by batch number, what wants to hear of that batch: anything with
-    finish(message_id, size of the batch, error).
+    `tickets` holds, by batch number, what wants to hear of that batch: anything with `senders` (how many of its
+    messages somebody waits for) and finish(message_id, size of the batch, error).
     """
 
     close_kind = _CLOSE_PRODUCER
     opened_kind = _PRODUCER_SUCCESS
+    # Numbers of batches, for features/refusal: refused once and perhaps sent again with their ids; damaged on the way
+    # and not moved yet; moved behind all others, with new ids.
+    suspects = damaged = requeued = ()
+    last_own = -1  # the last sequence id that the application gave
 
-    def __init__(self, topic, handle_id, timeout, ring, name=None, access_mode=0, properties=None, delay=0):
+    def __init__(self, topic, handle_id, timeout, ring, name=None, access_mode=0, properties=None, delay=0, first=0):
         """ring: BatchRing. name: str, at most 64 bytes of UTF-8; None: the broker makes one. properties: dict of str.
 
         delay: ms for which a batch that is not full waits for more; 0: it leaves when the link's writer is free.
+        first: the first sequence id, unless the broker remembers higher ones of this name.
         """
         super().__init__(topic, handle_id, timeout)
         self.ring = ring
         self.name = name
         self.room = nothing
         self.tickets = {}
-        self.refused = None  # the first refusal of a batch that had no ticket, until a flush takes it
-        self._refusals = []  # (last id, error) of batches that the broker refused before older ones had their receipts
+        self.refused = None  # the first refusal of messages that nobody waits for, until a flush takes it
+        self.timeouts = None  # features/send_timeout, where there is one
+        self.remembered = first - 1  # the highest id of before: by the application, or by the broker
+        self.queued = False  # has the broker accepted it, to wait for its turn?
         self._named_by_user = name is not None
         self._access_mode = access_mode
         self.speculates = access_mode == 0  # an exclusive one may be queued, which is an answer of its own
         self._properties = key_values(properties)
         self._epoch = -1
+        self._topic_epoch = None
+        self._frame_most = 0  # bytes
         self._delay = delay
         self._opened = -1  # the batch whose delay is counted, and since when
         self._opened_at = 0
+        self._start_at(first)
         if name is not None:
             self._set_name(name)
+
+    def _start_at(self, first):
+        self.first_id = first
+        self.ring.sequence = first & _LOW_MASK
+        self.ring.sequence_high = first >> _LOW
 
     def _set_name(self, name):
         encoded = name.encode()
@@ -64,38 +74,58 @@ class ProducerCore(Finding):
 
     def open_command(self, request_id):
         self._epoch += 1
+        self.queued = False
         return producer(
             self.topic, self.id, request_id, self.name, self._epoch, self._named_by_user, self._access_mode,
-            self._properties,
+            self._properties, self._topic_epoch,
         )
 
     def on_opened(self, number, buffer, fields):
         if fields.value[6] == 0:
-            # Queued behind another producer: a second success follows when it is our turn.
+            # Behind another producer: a second success follows when it is our turn, however long that takes.
             self.connection.expect_again(number, self)
+            self.queued = True
+            self.attend()
             return False
         ring = self.ring
-        ring.largest = self.connection.max_message_size
+        most = self.connection.max_message_size
         if self.name is None:
             try:
                 self._set_name(fields.text(buffer, 2))
             except ValueError as error:
                 raise ProtocolError("the broker's producer name: %s" % error)
+        self._topic_epoch = fields.integer(buffer, 5)
+        # Metadata counts; a frame's sizes and its command do not.
+        self._frame_most = most + ring.head_room
+        ring.largest = most - _METADATA_MOST - len(ring.name)
         if not self.established:
             # What the topic remembers of this name; it confirms nothing, it only says where new ids start.
-            first = signed(fields.integer(buffer, 3, 0xFFFFFFFFFFFFFFFF)) + 1
-            if first > ring.sequence_high << _LOW | ring.sequence:
-                ring.sequence = first & _LOW_MASK
-                ring.sequence_high = first >> _LOW
+            last = signed(fields.integer(buffer, 3, 0xFFFFFFFFFFFFFFFF))
+            if last > self.remembered:
+                self.remembered = last
+                self._start_at(last + 1)
         return True
 
     def on_lost(self):
-        self._refusals = []  # those are sent again, and refused again
+        if self.timeouts:
+            self.wake = self.timeouts.attend
         self.ring.rewind()
+
+    def sweep(self, now):
+        if self.queued and self.state == OPENING:
+            self._born = None  # the time for opening begins anew where this place in the queue is lost
+            left = NEVER
+        else:
+            left = super().sweep(now)
+        if self.timeouts and not self.failure:
+            left = min(left, self.timeouts.sweep(now))
+        return left
 
     def next_frame(self, clock, now):
         """The slot in the ring of the frame to transmit now; -1 where there is none, `due` then says when."""
         self.due = NEVER
+        if self.timeouts:
+            self.timeouts.stamp(now)
         if self.state != READY:
             return -1
         ring = self.ring
@@ -108,68 +138,67 @@ class ProducerCore(Finding):
             if left > 0:
                 self.due = left
                 return -1
-        return ring.next_frame(clock.low, clock.high)
+        while True:
+            number = ring.unsent
+            slot = ring.next_frame(clock.low, clock.high)
+            if slot < 0 or ring.frame_end(slot) - ring.frame_start(slot) <= self._frame_most:
+                return slot
+            # It was taken before this broker said what it takes.
+            from ..features.refusal import too_large
+
+            too_large(self, number, slot)
 
     def on_receipt(self, buffer, fields):
         # The id first: where it is none the link goes down, with the batch still in the ring.
-        message_id = fields.bytes(buffer, 3) if self.tickets else None
-        number = self.ring.receipt(fields.value[2])
+        nowhere = fields.value[3] == _NOWHERE_SIZE
+        message_id = fields.bytes(buffer, 3) if nowhere or self.tickets else None
+        ring = self.ring
+        low = ring.acked_low
+        high = ring.acked_high
+        number = ring.receipt(fields.value[2])
         if number < 0:
             if number == _OUT_OF_STEP:
                 raise ProtocolError("a receipt for a message that is not the oldest in flight")
             return
-        if fields.value[3] == _NOWHERE_SIZE and self._was_dropped(number, fields.bytes(buffer, 3)):
-            count = max(self.ring.size_of(number), 1)
-            error = PulsarError("%s: the broker dropped %d messages of ours" % (self.topic, count))
-            self.report(error)
-            self._finish(number, None, error)
-        elif self.tickets:
-            self._finish(number, message_id or b"", None)
-        if self._refusals:
-            self._fail_refused()
+        error = None
+        if nowhere and message_id == _NOWHERE:
+            from ..features.refusal import stored_nowhere
+
+            error = stored_nowhere(self, number)
+            if error:
+                ring.acked_low = low
+                ring.acked_high = high
+        if error or self.tickets:
+            self._finish(number, message_id or b"", error)
+        self._freed()
+
+    def _freed(self):
+        if self.damaged:
+            from ..features.refusal import send_again
+
+            send_again(self)
         self.room()
         if self.ring.waiting():
             # A slot is free again: the open batch may have waited for it.
             self.wake()
 
-    def _was_dropped(self, number, message_id):
-        """Does that receipt say "not stored"? For what was transmitted before, it says "stored then"."""
-        if message_id != _NOWHERE:
-            return False
-        return number >= self.ring.resent or self.topic.startswith("non-persistent:")
+    def last_sequence_id(self):
+        """The highest id that the broker has confirmed, or what it or the application said at first."""
+        ring = self.ring
+        return self.remembered if ring.acked_low < 0 else (ring.acked_high << _LOW) + ring.acked_low
 
     def on_send_error(self, sequence, code, text):
-        """That frame was not stored. About the message alone: it fails, the producer lives. Else: reopen, resend."""
-        error = broker_error(code, text, "sending to %s" % self.topic)
-        if code == _CHECKSUM_ERROR or code == _NOT_ALLOWED:
-            if len(self._refusals) < self.ring.unsent - self.ring.oldest:
-                self._refusals.append((sequence, error))
-                self._fail_refused()
-                if self.ring.waiting():
-                    self.wake()  # as after a receipt
-        elif verdict(code, True) == "f":
-            self._leave()
-            self.fail(error)
-        else:
-            self.retry(error)
+        # Rare, so loaded when it comes.
+        from ..features.refusal import on_send_error
 
-    def _fail_refused(self):
-        """Fail the refused batches that are the oldest in flight by now: refusals overtake the receipts before them."""
-        ring = self.ring
-        found = True
-        while found:
-            found = False
-            for refusal in self._refusals:
-                number = ring.refuse(refusal[0])
-                if number >= 0:
-                    found = True
-                    self._refusals.remove(refusal)
-                    self.report(refusal[1])
-                    self._finish(number, None, refusal[1])
-                    self.room()
-                    break
-        if ring.oldest == ring.unsent:
-            self._refusals = []  # what is left named nothing that was in flight
+        on_send_error(self, sequence, code, text)
+
+    def drop(self, number, error):
+        """A closed batch fails, and the producer lives on."""
+        self.ring.drop(number)
+        self.report(error)
+        self._finish(number, None, error)
+        self._freed()
 
     def fail(self, error):
         super().fail(error)
@@ -182,27 +211,24 @@ class ProducerCore(Finding):
     def _end_waits(self):
         """Nothing is accepted any more, and nobody waits for what will not come."""
         self.ring.fail(self.failure)
-        for number in list(self.tickets):
-            self._finish(number, None, self.failure)
+        if self.tickets:
+            from ..features.refusal import fate
+
+            for number in list(self.tickets):
+                self._finish(number, None, self.failure.again(fate(self.ring, number)))
         self.room()
 
     def _finish(self, number, message_id, error):
         ticket = self.tickets.pop(number, None)
+        size = self.ring.size_of(number)
         if ticket:
-            ticket.finish(message_id, self.ring.size_of(number), error)
-        elif error and not self.refused:
+            ticket.finish(message_id, size, error)
+        if error and not self.refused and not (ticket and ticket.senders >= max(size, 1)):
             self.refused = error
 
     def check_refused(self):
-        """Raise, once, the refusal of a batch that nobody waited for."""
+        """Raise, once, the refusal of messages that nobody waited for."""
         error = self.refused
         if error:
             self.refused = None
-            raise error
-
-
-def entry_metadata(size, properties, partition_key, ordering_key, event_timestamp):
-    """SingleMessageMetadata of a message of `size` bytes in a batch."""
-    return message(
-        1, key_values(properties), 2, partition_key, 3, size, 5, event_timestamp, 7, ordering_key,
-    )
+            raise error.again()

@@ -12,6 +12,7 @@ _KNOWN = {
         "message_routing_mode", "lazy_start_partitioned_producers", "batching_type", "encryption_key",
         "crypto_key_reader", "message_router",
     ),
+    "send": ("replication_clusters", "disable_replication"),
     "subscribe": (
         "schema", "max_total_receiver_queue_size_across_partitions", "unacked_messages_timeout_ms",
         "broker_consumer_stats_cache_time_ms", "is_read_compacted", "crypto_key_reader",

@@ -113,7 +113,7 @@ class Link:
                 continue
             slot = handle.next_frame(clock, now)
             if slot >= 0:
-                await self._put(ring.buffer, ring.frame_start(slot), ring.frame_end(slot), ring, ring.unsent)
+                await self._put(ring.out, ring.frame_start(slot), ring.frame_end(slot), ring, ring.unsent)
                 pause = 0
             elif pause:
                 pause = min(pause, handle.due)

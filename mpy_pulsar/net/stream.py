@@ -8,7 +8,7 @@ import sys
 if sys.implementation.name == "micropython":
     import asyncio
     import socket
-    from asyncio import sleep_ms
+    from asyncio import ThreadSafeFlag, sleep_ms
 
     from ..port import collect, const
 
@@ -67,6 +67,7 @@ if sys.implementation.name == "micropython":
 
 else:
     from cpython_shim.stream import (  # noqa: F401
+        ThreadSafeFlag,  # pyright: ignore[reportAssignmentType]
         connect,  # pyright: ignore[reportAssignmentType]
         readable,
         sleep_ms,

@@ -61,11 +61,13 @@ def lookup(topic, request_id, authoritative=False, listener_name=None):
     return command(_LOOKUP, 1, topic, 2, request_id, 3, authoritative, 7, listener_name)
 
 
-def producer(topic, producer_id, request_id, name, epoch, user_named, access_mode=0, properties=None):
-    """PRODUCER. properties: list of (1, key, 2, value) tuples."""
+def producer(
+    topic, producer_id, request_id, name, epoch, user_named, access_mode=0, properties=None, topic_epoch=None,
+):
+    """PRODUCER. properties: list of (1, key, 2, value) tuples. topic_epoch: what PRODUCER_SUCCESS said before."""
     return command(
         _PRODUCER, 1, topic, 2, producer_id, 3, request_id, 4, name, 6, properties, 8, epoch, 9, user_named,
-        10, access_mode,
+        10, access_mode, 11, topic_epoch,
     )
 
 

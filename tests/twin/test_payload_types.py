@@ -4,6 +4,7 @@ from array import array
 
 import pytest
 
+from mpy_pulsar.features.entries import add_entry
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.writer import message
 
@@ -23,7 +24,7 @@ def test_items_wider_than_a_byte_are_refused_and_nothing_changes(content: object
     with pytest.raises(TypeError, match="made of bytes"):
         made.add(content)
     with pytest.raises(TypeError, match="made of bytes"):
-        made.add_entry(content, message(2, "key", 3, 20))
+        add_entry(made, content, message(2, "key", 3, 20))
     assert made.idle() and len(made.buffer) == SIZE
 
 
@@ -31,7 +32,7 @@ def test_items_wider_than_a_byte_are_refused_and_nothing_changes(content: object
 def test_whatever_is_made_of_bytes_is_taken(content: bytes) -> None:
     made = ring()
     made.add(content)
-    made.add_entry(content, message(2, "key", 3, len(content)))
+    add_entry(made, content, message(2, "key", 3, len(content)))
     assert made.last_index() == 1
     slot = made.next_frame(0, 0)
     assert bytes(made.buffer[:made.frame_end(slot)]).count(bytes(content)) == 2

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from mpy_pulsar.errors import ProtocolError
+from mpy_pulsar.features.entries import add_entry
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.scanner import Fields, each, scan_command, signed, varint
 from mpy_pulsar.wire.writer import message
@@ -246,7 +247,7 @@ def test_frames_of_the_ring(payloads: list[tuple[bytes, Any]], name: str, produc
             ring.add(payload)
         else:
             metadata.payload_size = len(payload)
-            ring.add_entry(payload, metadata.SerializeToString())
+            add_entry(ring, payload, metadata.SerializeToString())
     rest = list(payloads)
     while (slot := ring.next_frame(time & 0xFFFFFFF, time >> 28)) >= 0:
         command, head, entries = _split(bytes(ring.buffer[ring.frame_start(slot):ring.frame_end(slot)]))

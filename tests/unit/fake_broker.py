@@ -147,7 +147,7 @@ class Broker:
         frames = []
         slot = core.next_frame(self.clock, self.now)
         while slot >= 0:
-            frames.append(bytes(core.ring.buffer[core.ring.frame_start(slot):core.ring.frame_end(slot)]))
+            frames.append(bytes(core.ring.out[core.ring.frame_start(slot):core.ring.frame_end(slot)]))
             slot = core.next_frame(self.clock, self.now)
         return frames
 
@@ -210,7 +210,9 @@ class Watch:
 
 
 class Ticket:
-    """What waits for one batch."""
+    """What waits for one batch, all its messages."""
+
+    senders = 1 << 20
 
     def __init__(self):
         self.calls = []

@@ -1,6 +1,14 @@
 """What unit tests share; runs on both interpreters and needs neither pytest nor a standard library beyond sys."""
 
 
+def is_like(error, other):
+    """Is it another instance of the same error, perhaps with more text behind? One raised twice gathers tracebacks."""
+    return (
+        error is not other and error.__class__ is other.__class__ and error.code == other.code
+        and str(error).startswith(str(other))
+    )
+
+
 def raises(error_class, function, *args, **kwargs):
     """Call function(*args, **kwargs), which must raise `error_class` (a class or a tuple of them); return the error.
 

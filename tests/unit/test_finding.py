@@ -106,7 +106,7 @@ def test_a_partition_once_taken_is_kept():
 
 
 def test_a_partitioned_topic_that_is_not_meant_is_refused_with_the_names_to_use():
-    for core, partition in ((_unknown(fake.consumer), None), (_unknown(), 4)):
+    for core, partition in ((_unknown(fake.consumer), -2), (_unknown(), 4)):
         core.partition = partition
         broker, (metadata, _) = _asked(core)
         _answer(broker, metadata, 4)

@@ -2,6 +2,8 @@
 
 CPython has no such lock; there the same runs without it.
 """
+from mpy_pulsar.features import entries
+from mpy_pulsar.features.entries import add_entry
 from mpy_pulsar.wire import batch, kernels, kernels_plain, writer
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.scanner import Fields, scan_command
@@ -24,13 +26,13 @@ _FIRST = (1 << 28) - 5
 
 def _with_kernels(module, test):
     """Run `test` with the ring and the writer on the kernels of `module`."""
-    kept = batch.copy, batch.put_checksum, batch.put_entry, writer.copy
+    kept = batch.copy, batch.put_checksum, batch.put_entry, writer.copy, entries.copy
     batch.copy, batch.put_checksum, batch.put_entry = module.copy, module.put_checksum, module.put_entry
-    writer.copy = module.copy
+    writer.copy = entries.copy = module.copy
     try:
         test()
     finally:
-        batch.copy, batch.put_checksum, batch.put_entry, writer.copy = kept
+        batch.copy, batch.put_checksum, batch.put_entry, writer.copy, entries.copy = kept
 
 
 def _locked(function, first, second):
@@ -56,7 +58,7 @@ def _send(ring, view_and_counts):
     view, counts = view_and_counts
     while ring.has_room(len(_PAYLOAD)) and counts[0] < _MESSAGES:
         if counts[0] == 4:
-            ring.add_entry(_PAYLOAD, _METADATA)
+            add_entry(ring, _PAYLOAD, _METADATA)
         elif counts[0] == 6:
             ring.add_unbatched(_PAYLOAD, b"")
         else:

@@ -4,7 +4,7 @@ from mpy_pulsar.errors import AlreadyClosed, ConnectError, MessageTooBig, Protoc
 from mpy_pulsar.port import ticks_add
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIME, Broker, Ticket, opened_producer, producer_in_flight, reopen
-from tests.unit.support import raises
+from tests.unit.support import is_like, raises
 from tests.unit.wire_support import crc32c, read_batch, read_send
 
 
@@ -214,7 +214,7 @@ def test_a_final_refusal_while_opening_fails_every_waiter():
     ticket = core.tickets[0] = Ticket()
     asked = broker.attach(core)
     broker.say(fake.ERROR, 1, asked[3], 2, 11, 3, "no such topic")
-    assert ticket.calls[0][2] is core.failure and core.watch.rooms == 1
+    assert is_like(ticket.calls[0][2], core.failure) and "not sent" in str(ticket.calls[0][2]) and core.watch.rooms == 1
     raises(PulsarError, core.ring.add, b"later")
 
 
@@ -270,10 +270,11 @@ def test_neither_a_payload_nor_a_batch_is_larger_than_the_broker_takes():
     broker.say(fake.CONNECTED, 1, "fake", 2, 21, 3, 1000)
     broker.open(core)
     ring = core.ring
-    assert ring.has_room(1000) and not ring.has_room(1001)
-    assert "1000" in str(raises(MessageTooBig, ring.add, bytes(1010)))
-    raises(MessageTooBig, ring.refuse_unfit, 1010)
-    ring.add(bytes(1000))
+    most = 1000 - 48 - len("made")  # metadata counts
+    assert ring.has_room(most - 9) and not ring.has_room(most - 8)
+    assert str(most) in str(raises(MessageTooBig, ring.add, bytes(most - 8)))
+    raises(MessageTooBig, ring.refuse_unfit, most + 1)
+    ring.add(bytes(most - 9))
     for _ in range(20):
         ring.add(bytes(100))
     frames = broker.sent(core)

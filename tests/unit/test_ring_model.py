@@ -3,6 +3,7 @@
 Small rings of every size and random sequences of everything that can happen to them.
 """
 from mpy_pulsar.errors import MessageTooBig, QueueFull
+from mpy_pulsar.features.entries import add_entry
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.writer import message
 from tests.unit.wire_support import Random, crc32c, read_batch, read_message, read_send
@@ -46,7 +47,7 @@ class Model:
                 wake = ring.add(payload)
             elif kind == ENTRY:
                 metadata = message(2, "k" * self.random.below(9), 3, size)
-                wake = ring.add_entry(payload, metadata)
+                wake = add_entry(ring, payload, metadata)
             else:
                 metadata = message(4, [(1, "k", 2, "v")] * self.random.below(3))
                 wake = ring.add_unbatched(payload, metadata)

@@ -1,4 +1,4 @@
-"""Which link a handle goes on, how many there are, and who hears of errors: the supervisor over links without sockets."""
+"""Which link a handle goes on, how many there are, and who hears of errors: the supervisor, over still links."""
 import asyncio
 
 from mpy_pulsar import Client

@@ -7,7 +7,8 @@ from mpy_pulsar.core.clock import Clock
 from mpy_pulsar.core.connection import Connection
 from mpy_pulsar.core.consumer_core import ConsumerCore
 from mpy_pulsar.core.handle import CLOSED, IDLE, READY
-from mpy_pulsar.core.producer_core import ProducerCore, entry_metadata
+from mpy_pulsar.core.producer_core import ProducerCore
+from mpy_pulsar.features.entries import add_entry
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.writer import message as encode
 from tests.unit.vector_feed import feed
@@ -193,8 +194,8 @@ class Session:
             self.producer.tickets[number] = ticket
         ring.add(b"21.5")
         same("frames", 1, self.say("send-1"))
-        ring.add_entry(b"21.75", entry_metadata(5, {"unit": "°C"}, "line-7", None, 1767225599000))
-        ring.add_entry(b"", entry_metadata(0, None, None, b"\x00\xff", None))
+        add_entry(ring, b"21.75", encode(1, (1, "unit", 2, "°C"), 2, "line-7", 3, 5, 5, 1767225599000))
+        add_entry(ring, b"", encode(3, 0, 7, b"\x00\xff"))
         same("frames", 1, self.say("send-2"))
         for number in range(READINGS):
             ring.add(b"t=%d" % number)

@@ -1,4 +1,5 @@
 """Encoding in a replay: the client's own functions for what it sends, the generic path for the rest."""
+from mpy_pulsar.features.entries import add_entry
 from mpy_pulsar.wire import commands
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.commands import command
@@ -175,7 +176,7 @@ def _by_ring(vector, stored):
             if vector.singles[index] is None:
                 ring.add(vector.singles[index + 1])
             else:
-                ring.add_entry(vector.singles[index + 1], encode(vector.singles[index]))
+                add_entry(ring, vector.singles[index + 1], encode(vector.singles[index]))
     else:
         ring.add_unbatched(stored, encode(metadata[6:]))
     time = value_of(metadata, 3)

@@ -44,7 +44,9 @@ async def produce(client):
     say("producer", topic=producer.topic() == topic, name=producer.producer_name(), connected=producer.is_connected())
     first = await producer.send(b"plain")
     say("sequence", last=producer.last_sequence_id())
-    second = await producer.send(b"dressed", properties={"unit": "bar", "empty": ""}, partition_key="valve", event_timestamp=12)
+    second = await producer.send(
+        b"dressed", properties={"unit": "bar", "empty": ""}, partition_key="valve", event_timestamp=12,
+    )
     await producer.send(b"ordered", ordering_key="o-1", partition_key="p-1")
     await asyncio.gather(*[producer.send(b"together %d" % number) for number in range(5)])
     await producer.flush()

@@ -1,0 +1,134 @@
+"""What becomes of a frame that the broker refuses, drops, or would not take; loaded with the first one."""
+from ..core.connection import broker_error
+from ..core.retry import verdict
+from ..errors import MessageTooBig, PulsarError
+from ..port import const
+from ..wire.kernels import check
+
+_CHECKSUM_ERROR = const(9)
+_NOT_ALLOWED = const(22)
+_LOW_MASK = const(0xFFFFFFF)
+
+
+def on_send_error(core, sequence, code, text):
+    """The broker stored nothing of the frame whose last id is `sequence` (its low 28 bits).
+
+    About that frame alone: it fails, or is sent again with new ids, and the producer lives. A terminated topic ends the
+    producer. All else: opened again, all in flight is resent in order.
+    """
+    number = _find(core.ring, sequence)
+    error = broker_error(code, text, "sending to %s" % core.topic)
+    if code == _CHECKSUM_ERROR or code == _NOT_ALLOWED:
+        if number < 0:
+            return  # it has failed already, of waiting too long
+        if code == _NOT_ALLOWED:
+            core.drop(number, error.again("; the message was not stored"))
+        else:
+            _damaged(core, number, error)
+    elif verdict(code, True) == "f":
+        core._leave()
+        core.fail(error)
+    else:
+        if number >= 0:
+            # With the same ids again: a broker that weeds out duplicates may take it for one, and confirm what it
+            # never stored.
+            core.suspects = tuple([one for one in core.suspects if one >= core.ring.oldest]) + (number,)
+        core.retry(error)
+
+
+def _find(ring, sequence):
+    """The number of the batch in flight whose last id has these low 28 bits, -1: none."""
+    for number in range(ring.oldest, ring.unsent):
+        slot = number % ring._slots
+        last = ring._sequences[slot] + max(ring._counts[slot], 1) - 1
+        if not (sequence - last) & _LOW_MASK and ring.holds(number):
+            return number
+    return -1
+
+
+def _damaged(core, number, error):
+    """The broker found the checksum wrong: it was damaged here, or on the way."""
+    ring = core.ring
+    slot = number % ring._slots
+    buffer = ring.own.get(slot, ring.buffer)
+    if not check(buffer, _checksum_at(buffer, ring.frame_start(slot)), ring.frame_end(slot)):
+        core.drop(number, error.again("; its bytes were damaged in this machine's memory: it was not stored"))
+        return
+    core.refusal = error
+    core.damaged += (number,)
+    # Should the link be lost before there is a slot for it.
+    core.suspects += (number,)
+    send_again(core)
+
+
+def send_again(core):
+    """Move damaged batches behind all that is queued, each as soon as there is a slot for it."""
+    for number in core.damaged:
+        ring = core.ring
+        if ring.holds(number):
+            behind = ring.open + 1 if ring._count else ring.open
+            oldest = ring.oldest + 1 if number == ring.oldest else ring.oldest
+            if behind - oldest >= ring._slots:
+                return
+        core.damaged = tuple([one for one in core.damaged if one != number])
+        if ring.holds(number):
+            _requeue(core, number)
+
+
+def _requeue(core, number):
+    ring = core.ring
+    error = core.refusal
+    if number in core.requeued:
+        core.drop(number, error.again("; so was its second transmission: the message was not stored"))
+        return
+    from .own_frames import requeue
+
+    try:
+        new = requeue(ring, number)
+    except MemoryError:
+        core.drop(number, error.again("; no memory to send it again: the message was not stored"))
+        return
+    core.suspects = tuple([one for one in core.suspects if one != number])
+    core.requeued = tuple([one for one in core.requeued if one >= ring.oldest]) + (new,)
+    ticket = core.tickets.pop(number, None)
+    if ticket:
+        core.tickets[new] = ticket
+    core.report(PulsarError(
+        "%s; damaged on the way: sent again with new ids, so behind what was sent after it" % error.text, error.code
+    ))
+    core._freed()
+
+
+def _checksum_at(buffer, start):
+    """Where the checksum of the frame at `start` stands: behind two sizes, the command and two bytes of magic."""
+    return start + 8 + (buffer[start + 6] << 8 | buffer[start + 7]) + 2
+
+
+def fate(ring, number):
+    """What is known of a batch without a receipt, as the end of an error's text."""
+    if number < ring.unsent or number < ring.resent:
+        return "; the message was transmitted and has no receipt: its fate is unknown"
+    return "; the message was not sent"
+
+
+def stored_nowhere(core, number):
+    """A receipt without a place: the error where that means a loss, None where it means "stored before"."""
+    ring = core.ring
+    if number < ring.resent or core.last_sequence_id() <= core.remembered:
+        # Transmitted before; or with an id of the application's own that the broker had before this producer was made.
+        if number not in core.suspects and not core.topic.startswith("non-persistent:"):
+            return None
+    error = PulsarError(
+        "%s: the broker dropped %d messages of ours: they were not stored" % (core.topic, max(ring.size_of(number), 1))
+    )
+    core.report(error)
+    return error
+
+
+def too_large(core, number, slot):
+    """A frame was made before the broker said what it takes."""
+    ring = core.ring
+    core.drop(number, MessageTooBig(
+        "%s: a frame of %d bytes, and the broker takes messages of up to %d: it was not sent"
+        % (core.topic, ring.frame_end(slot) - ring.frame_start(slot), core.connection.max_message_size)
+    ))

@@ -1,0 +1,135 @@
+"""`Producer.send` and `Producer.send_batch`; who only uses `send_nowait` never loads them."""
+import asyncio
+
+from ..core.message_id import MessageId
+from ..errors import MessageTooBig, QueueFull
+from ..port import LARGE_MESSAGES
+from ..wire.batch import ENTRY_HEAD
+
+
+async def send(producer, content, fields, replication_clusters, disable_replication):
+    """See `Producer.send`; fields: as for features/fields."""
+    if replication_clusters or disable_replication:
+        from .options import refuse
+
+        refuse("send", {"replication_clusters": replication_clusters, "disable_replication": disable_replication})
+    if content is not None and not fields[0] and fields[1:] == (None, None, None, None, None, None):
+        fields = None
+    await _queue(producer, _take, content, fields, producer.block)
+    ring = producer.core.ring
+    index = ring.last_index()
+    return await _outcome(_sender_ticket(producer), index)
+
+
+def _take(producer, content, fields):
+    """Queue one message, if there is room."""
+    if content.__class__ is str:
+        raise TypeError("a message is bytes: encode the str first")
+    if fields is None:
+        producer.send_nowait(content)
+        return
+    from .fields import add, add_large
+
+    try:
+        wake = add(producer.core, producer.batching, content, fields)
+    except MessageTooBig:
+        if not LARGE_MESSAGES:
+            raise
+        wake = add_large(producer.core, content, fields)
+    if wake:
+        producer.core.wake()
+
+
+async def _queue(producer, take, content, fields, block=True):
+    """Call `take(producer, content, fields)` when there is room for it; who came first is first. block: may it wait?"""
+    if not producer.waiting:
+        try:
+            take(producer, content, fields)
+            return
+        except QueueFull:
+            producer.core.wake()
+            if not block:
+                raise
+    elif not block:
+        raise QueueFull("others wait for room in the send buffer")
+    if not producer.line:
+        producer.line = asyncio.Lock()
+    producer.waiting += 1
+    try:
+        async with producer.line:
+            while True:
+                producer.freed.clear()
+                try:
+                    take(producer, content, fields)
+                    return
+                except QueueFull:
+                    producer.core.wake()
+                await producer.freed.wait()
+    finally:
+        producer.waiting -= 1
+
+
+def _sender_ticket(producer):
+    """The ticket of the batch that holds the message added last, for whoever waits for that message."""
+    ticket = producer.ticket(producer.core.ring.last_batch())
+    ticket.senders += 1
+    return ticket
+
+
+async def _outcome(ticket, index):
+    """The MessageId of the message at `index` in the ticket's batch; raises what became of it instead."""
+    try:
+        await ticket.settled.wait()
+    except BaseException:
+        ticket.senders -= 1  # then the next flush tells
+        raise
+    if ticket.error:
+        raise ticket.error.again()
+    return MessageId(ticket.message_id, index, ticket.size)
+
+
+async def send_batch(producer, contents):
+    """See `Producer.send_batch`."""
+    ring = producer.core.ring
+    size = 0
+    for content in contents:
+        if content.__class__ is str:
+            raise TypeError("a message is bytes: encode the str first")
+        size += len(memoryview(content)) + ENTRY_HEAD
+    places = []
+
+    def take_one(producer, content, _):
+        _take(producer, content, None)
+        places.append((_sender_ticket(producer), ring.last_index()))
+
+    most = min(ring.max_messages, ring.max_pending)
+    fits = size <= min(ring.max_bytes, ring.largest) and size + ring.head_room + ENTRY_HEAD <= len(ring.buffer)
+    if producer.batching and 0 < len(contents) <= most and fits:
+
+        def take_all(producer, contents, size):
+            ring.open_batch(size, len(contents))
+            for content in contents:
+                take_one(producer, content, None)
+            ring.close_batch()
+
+        await _queue(producer, take_all, contents, size)
+    else:
+        ring.close_batch()
+        for content in contents:
+            await _queue(producer, take_one, content, None)
+        ring.close_batch()
+    producer.core.wake()
+    ids = []
+    failure = None
+    for number in range(len(places)):
+        try:
+            ids.append(await _outcome(*places[number]))
+        except Exception as error:  # noqa: BLE001
+            failure = failure or error
+        except BaseException:
+            for ticket, _ in places[number + 1:]:
+                ticket.senders -= 1
+            raise
+    if failure:
+        raise failure
+    return ids
