@@ -3,8 +3,8 @@
     broker.fault("cut", received=100)                       # in Python: a name and its options
     broker.fault("error on=PRODUCER code=ServiceNotReady")  # the same as one line, for command lines and control ports
 
-The kinds are in `link_faults` (bytes, time, connections) and `command_faults` (answers, closes); `python -m tools.devbroker
---help` names them all with their options. Every kind takes these as well:
+The kinds are in `link_faults` (bytes, time, connections) and `command_faults` (answers, closes);
+`python -m tools.devbroker --help` names them all with their options. Every kind takes these as well:
 
 - `on`: the command it waits for, such as SEND; what comes from clients and what goes to them alike.
 - `topic`, `link`: only that topic (any form of its name), only that link (`Session.number`, from 1).
