@@ -44,13 +44,13 @@ class RawClient:
         """`tls`: speak it, whatever the URL says."""
         address = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((address.hostname, address.port), timeout=_SECONDS)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls is not None:
-            try:
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls is not None:
                 self.socket = tls.wrap_socket(self.socket, server_hostname=address.hostname)
-            except BaseException:
-                self.socket.close()
-                raise
+        except BaseException:
+            self.socket.close()
+            raise
         self.waiting: deque[Frame] = deque()
         """Frames that came while another was waited for."""
         self.answers_pings = True
@@ -60,7 +60,11 @@ class RawClient:
         self._received: deque[Frame] = deque()
         self._next_id = 0
         if connect:
-            self.connect(token)
+            try:
+                self.connect(token)
+            except BaseException:
+                self.socket.close()
+                raise
 
     def __enter__(self) -> "RawClient":
         return self

@@ -8,16 +8,18 @@ SIGTERM and SIGINT end it.
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tools.devbroker import control
 from tools.devbroker.cluster import DevCluster
 from tools.devbroker.control import ControlPort
-from tools.devbroker.faults import FaultError, help_text, make
+from tools.devbroker.faults import KINDS, Fault, FaultError, make, option_text
 from tools.devbroker.placement import LookupMode
 from tools.devbroker.proxy import DevProxy
 from tools.devbroker.server import DEFAULT_MAX_MESSAGE_SIZE
@@ -30,11 +32,24 @@ _FAULT_HELP = """faults (--fault, and `fault` on the control port): NAME OPTION=
 """
 
 
+def _fault_help() -> Iterator[str]:
+    """A few lines for every kind: its name, its options with their defaults, what it does."""
+    common = {field.name for field in dataclasses.fields(Fault)}
+    for name, kind in sorted(KINDS.items()):
+        own = [field for field in dataclasses.fields(kind) if field.name not in common or field.name in kind.NEEDS]
+        words = [
+            f"{field.name}=..." if field.default is None else f"{field.name}={option_text(field.default)}"
+            for field in own
+        ]
+        yield " ".join([f"  {name}", *words])
+        yield from (f"      {line.strip()}" for line in (kind.__doc__ or "").strip().splitlines() if line.strip())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.devbroker",
         description=NOTICE,
-        epilog=_FAULT_HELP + "\n".join(help_text()) + "\n\n" + (control.__doc__ or ""),
+        epilog=_FAULT_HELP + "\n".join(_fault_help()) + "\n\n" + (control.__doc__ or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")

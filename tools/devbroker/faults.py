@@ -3,8 +3,8 @@
     broker.fault("cut", received=100)                       # in Python: a name and its options
     broker.fault("error on=PRODUCER code=ServiceNotReady")  # the same as one line, for command lines and control ports
 
-The kinds are in `link_faults` (bytes, time, connections) and `command_faults` (answers, closes); `help_text()` names
-them all with their options. Every kind takes these as well:
+The kinds are in `link_faults` (bytes, time, connections) and `command_faults` (answers, closes);
+`python -m tools.devbroker --help` names them all with their options. Every kind takes these as well:
 
 - `on`: the command it waits for, such as SEND; what comes from clients and what goes to them alike.
 - `topic`, `link`: only that topic (any form of its name), only that link (`Session.number`, from 1).
@@ -20,7 +20,6 @@ import dataclasses
 import itertools
 import logging
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -187,7 +186,7 @@ class Fault:
         options = (
             (field.name, getattr(self, field.name), field.default) for field in dataclasses.fields(self)
         )
-        words = [f"{name}={_to_text(value)}" for name, value, default in options if value != default]
+        words = [f"{name}={option_text(value)}" for name, value, default in options if value != default]
         return " ".join([self.NAME, *words])
 
 
@@ -364,19 +363,6 @@ def make(kind: str, **options: Any) -> Fault:
     return fault_class(**given, **options)
 
 
-def help_text() -> Iterator[str]:
-    """A few lines for every kind: its name, its options with their defaults, what it does."""
-    common = {field.name for field in dataclasses.fields(Fault)}
-    for name, kind in sorted(KINDS.items()):
-        own = [field for field in dataclasses.fields(kind) if field.name not in common or field.name in kind.NEEDS]
-        words = [
-            f"{field.name}=..." if field.default is None else f"{field.name}={_to_text(field.default)}"
-            for field in own
-        ]
-        yield " ".join([f"  {name}", *words])
-        yield from (f"      {line.strip()}" for line in (kind.__doc__ or "").strip().splitlines() if line.strip())
-
-
 def topic_of_handle(handle: Producer | Consumer) -> str:
     """The full name of the topic a producer or consumer is open on."""
     topic = handle.topic if isinstance(handle, Producer) else handle.subscription.topic
@@ -390,7 +376,8 @@ def _full_name(topic: str) -> str:
         return topic
 
 
-def _to_text(value: Any) -> str:
+def option_text(value: Any) -> str:
+    """An option's value as it is written in a description."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return shlex.quote(value.hex() if isinstance(value, bytes) else str(value)) if value != "" else '""'
