@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tools.devbroker.administration import add_arguments, settings
 from tools.devbroker.server import DEFAULT_MAX_MESSAGE_SIZE, DevBroker
 from tools.tokens import KEY_BYTES
 
@@ -28,6 +29,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-message-size", type=int, default=DEFAULT_MAX_MESSAGE_SIZE, metavar="BYTES")
     parser.add_argument("--down-seconds", type=float, default=0, metavar="S", help="how long SIGHUP keeps it away")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="-v: links; -vv: every command")
+    add_arguments(parser)
     options = parser.parse_args(arguments)
     options.token_key = None
     if options.token_key_file:
@@ -49,6 +51,7 @@ async def run(options: argparse.Namespace) -> None:
         keep_alive_seconds=options.keep_alive_seconds,
         max_message_size=options.max_message_size,
         advertised_url=options.advertised_url,
+        **settings(options),
     )
     signals: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()

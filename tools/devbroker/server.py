@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
+from typing import Any
 
+from tools.devbroker.administration import Administration
+from tools.devbroker.policies import Policies
 from tools.devbroker.session import Session
 from tools.devbroker.store import Store, Topic
 from tools.devbroker.subscription import DispatchLimits
@@ -15,7 +18,7 @@ DEFAULT_MAX_MESSAGE_SIZE = 5 * 1024 * 1024
 _URL_SCHEME = "pulsar://"
 
 
-class DevBroker:
+class DevBroker(Administration):
     """A Pulsar broker for development, in the running event loop: `async with DevBroker() as broker: broker.url`.
 
     Everything is kept in memory, nothing on disk, nothing is ever deleted: it is not for production.
@@ -30,6 +33,9 @@ class DevBroker:
     - `require_lookup`: refuse topics nobody looked up since the last start (ServiceNotReady), as brokers do.
     - `namespaces`: those that exist, such as {"public/default"}; None takes any.
     - `dispatch_limits`: how much is read for a consumer at once.
+    - `deduplication`: drop messages a producer has sent before, on all topics; `set_policy` does it for some.
+    - `policy`: other settings of all topics, by their names in `policies.Policy`.
+    - `partitioned`: partitioned topics there are from the start, by name, with how many partitions each has.
     """
 
     def __init__(
@@ -46,6 +52,9 @@ class DevBroker:
         require_lookup: bool = True,
         namespaces: Collection[str] | None = None,
         dispatch_limits: DispatchLimits | None = None,
+        deduplication: bool = False,
+        policy: Mapping[str, Any] | None = None,
+        partitioned: Mapping[str, int] | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -57,7 +66,8 @@ class DevBroker:
         self.require_lookup = require_lookup
         self.namespaces = namespaces
         self.dispatch_limits = dispatch_limits or DispatchLimits()
-        self.store = Store()
+        self.store = Store(Policies(deduplication=deduplication, **(policy or {})), partitioned)
+        self.store.watchers.append(self.changed)
         self.sessions: set[Session] = set()
         """The links that are open."""
         self._advertised_url = advertised_url

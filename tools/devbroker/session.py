@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from tools.devbroker import consumer_commands, handshake, lookup_commands, producer_commands
+from tools.devbroker import consumer_commands, handshake, lookup_commands, producer_commands, schema_commands
 from tools.devbroker.frames import (
     NO_ID,
     BaseCommand,
     Frame,
     FrameSplitter,
     ProtocolViolation,
+    Refused,
     ServerError,
     content,
     encode,
@@ -24,7 +25,7 @@ from tools.devbroker.frames import (
     new_command,
     type_name,
 )
-from tools.devbroker.store import Producer, Refused
+from tools.devbroker.access import Producer
 from tools.devbroker.subscription import Consumer, Delivery
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Assigned = tuple[str, str]
+"""URLs, plain and TLS, of the broker a client is sent to; empty where there is none."""
 Handler = Callable[["Session", Any, bytes], None]
 
 HANDLERS: dict[int, Handler] = {
@@ -39,10 +42,10 @@ HANDLERS: dict[int, Handler] = {
     **lookup_commands.HANDLERS,
     **producer_commands.HANDLERS,
     **consumer_commands.HANDLERS,
+    **schema_commands.HANDLERS,
 }
 _REQUESTS_NOT_SUPPORTED = {
     BaseCommand.CONSUMER_STATS,
-    BaseCommand.GET_OR_CREATE_SCHEMA,
     BaseCommand.NEW_TXN,
     BaseCommand.ADD_PARTITION_TO_TXN,
     BaseCommand.ADD_SUBSCRIPTION_TO_TXN,
@@ -86,6 +89,8 @@ class Session(asyncio.Protocol):
         self._waiting_for_pong = False
         self._tick: asyncio.TimerHandle | None = None
         self._probe: asyncio.Future[bool] | None = None
+        self._recently_closed: set[int] = set()
+        """Ids of producers that the broker closed within the last keep-alive interval."""
 
     # The transport's side
 
@@ -125,10 +130,10 @@ class Session(asyncio.Protocol):
         if self._tick:
             self._tick.cancel()
         self._answer_probe(False)
-        for producer in self.producers.values():
-            if producer:
-                producer.topic.remove_producer(producer)
+        producers = [producer for producer in self.producers.values() if producer]
         self.producers.clear()
+        for producer in producers:
+            producer.topic.remove_producer(producer)
         consumers = [consumer for consumer in self.consumers.values() if consumer]
         self.consumers.clear()
         for consumer in consumers:
@@ -168,10 +173,19 @@ class Session(asyncio.Protocol):
             text = f"{type_name(command)} is not supported by the development broker"
             self.send_error(message.request_id, ServerError.NotAllowedError, text)
             return
+        if self._is_ignored(command.type, message):
+            log.info("%s: %s ignored, its producer was closed", self.peer, type_name(command))
+            return
         try:
             handler(self, message, frame.payload)
         except Refused as refusal:
             self.send_error(message.request_id, refusal.code, refusal.text)
+
+    def _is_ignored(self, type_number: int, message: Any) -> bool:
+        """Whether it is a SEND for a producer the broker has just closed."""
+        if type_number != BaseCommand.SEND or message.producer_id in self.producers:
+            return False
+        return message.producer_id in self._recently_closed
 
     def send(self, type_number: int, **fields: Any) -> None:
         """Send a command of that type; `fields` are those of its content."""
@@ -199,10 +213,33 @@ class Session(asyncio.Protocol):
         """Send ACTIVE_CONSUMER_CHANGE (part of the subscriptions' view of a link)."""
         consumer_commands.tell_active(self, consumer, active)
 
-    def close_consumer(self, consumer: Consumer) -> None:
-        """Send CLOSE_CONSUMER (part of the subscriptions' view of a link)."""
+    def tell_end_of_topic(self, consumer: Consumer) -> None:
+        """Send REACHED_END_OF_TOPIC (part of the subscriptions' view of a link)."""
+        consumer_commands.tell_end_of_topic(self, consumer)
+
+    def end_waiting(self, producer: Producer, refusal: Refused | None) -> None:
+        """Send the second answer to PRODUCER (part of the topics' view of a link)."""
+        producer_commands.end_waiting(self, producer, refusal)
+
+    def drop_producer(self, producer: Producer) -> None:
+        """Forget a fenced producer without a word (part of the topics' view of a link)."""
+        self.producers.pop(producer.producer_id, None)
+
+    def close_consumer(self, consumer: Consumer, assigned: Assigned = ("", "")) -> None:
+        """Send CLOSE_CONSUMER (part of the subscriptions' view of a link), with the broker's URLs to go to, if any."""
         self.consumers.pop(consumer.consumer_id, None)
-        self.send(BaseCommand.CLOSE_CONSUMER, consumer_id=consumer.consumer_id, request_id=NO_ID)
+        fields = _assigned_urls(assigned)
+        self.send(BaseCommand.CLOSE_CONSUMER, consumer_id=consumer.consumer_id, request_id=NO_ID, **fields)
+
+    def close_producer(self, producer: Producer, assigned: Assigned = ("", "")) -> None:
+        """Close a producer from the broker's side; SENDs for it are ignored for one keep-alive interval."""
+        self.producers.pop(producer.producer_id, None)
+        producer.topic.remove_producer(producer)
+        fields = _assigned_urls(assigned)
+        self.send(BaseCommand.CLOSE_PRODUCER, producer_id=producer.producer_id, request_id=NO_ID, **fields)
+        self._recently_closed.add(producer.producer_id)
+        forget = self._recently_closed.discard
+        self._loop.call_later(self.broker.keep_alive_seconds, forget, producer.producer_id)
 
     def _queue(self, data: bytes) -> None:
         self._unsent.append(data)
@@ -280,4 +317,9 @@ class Session(asyncio.Protocol):
             self._waiting_for_pong = True
             self.send(BaseCommand.PING)
             self._schedule_tick()
+
+
+def _assigned_urls(assigned: Assigned) -> dict[str, str]:
+    names = ("assignedBrokerServiceUrl", "assignedBrokerServiceUrlTls")
+    return {name: url for name, url in zip(names, assigned, strict=True) if url}
 
