@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import types
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ import pytest
 
 from tests.conftest import missing
 from tests.integration import runs
+from tests.integration.both_brokers import Connect, DevelopmentSide, RealSide, Side
+from tests.integration.raw_client import RawClient
 from tools.devbroker import DevBrokerThread
 from tools.interpreters import ROOT
 from tools.realbroker import jars
@@ -194,3 +197,40 @@ def run_module() -> collections.abc.Callable[..., subprocess.CompletedProcess[st
         return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def development_side() -> collections.abc.Iterator[DevelopmentSide]:
+    """A development broker for the tests that run against both kinds."""
+    side = DevelopmentSide()
+    with side.thread:
+        yield side
+
+
+@pytest.fixture(scope="session")
+def real_side(real_broker: Standalone) -> RealSide:
+    """The session's real broker, for the tests that run against both kinds."""
+    return RealSide(real_broker)
+
+
+@pytest.fixture(params=["development", pytest.param("real", marks=pytest.mark.real)])
+def side(request: pytest.FixtureRequest) -> Side:
+    """The one broker, then the other."""
+    return request.getfixturevalue(f"{request.param}_side")
+
+
+@pytest.fixture
+def connect(side: Side) -> collections.abc.Iterator[Connect]:
+    """Makes links to the broker, closed after the test."""
+    with contextlib.ExitStack() as links:
+
+        def make(handshake: bool = True) -> RawClient:
+            return links.enter_context(RawClient(side.url, side.token, connect=handshake))
+
+        yield make
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic of the test's own."""
+    return f"persistent://public/default/behaviour-{uuid.uuid4().hex}"

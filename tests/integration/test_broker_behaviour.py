@@ -1,77 +1,31 @@
 """What clients rely on, asked of the development broker and of a real one: both have to pass the same tests."""
 
-import collections.abc
-import contextlib
-import secrets
-import uuid
 from typing import Any
 
 import pytest
 
+from tests.integration.both_brokers import Connect, Side, expect_beside, ids
 from tests.integration.raw_client import (
     LATEST,
     NO_ID,
-    RawClient,
     batch_entry,
     message_metadata,
     message_of,
     payload_of,
     single_entry,
 )
-from tools.devbroker import DevBrokerThread
 from tools.devbroker.frames import ServerError, api, build_entry
-from tools.tokens import KEY_BYTES, mint
 
-Connect = collections.abc.Callable[..., RawClient]
 SubType = api.CommandSubscribe
 SINGLE_ACTIVE = [SubType.Exclusive, SubType.Failover]
 ALL_TYPES = [*SINGLE_ACTIVE, SubType.Shared]
 
 
-@pytest.fixture(scope="module")
-def development_broker() -> collections.abc.Iterator[tuple[str, str]]:
-    """URL and a good token of a development broker."""
-    key = secrets.token_bytes(KEY_BYTES)
-    with DevBrokerThread(token_key=key, namespaces={"public/default"}) as broker:
-        yield broker.url, mint("admin", key)
-
-
-@pytest.fixture(params=["development", pytest.param("real", marks=pytest.mark.real)])
-def broker(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """URL and a good token of the one broker, then of the other."""
-    if request.param == "development":
-        return request.getfixturevalue("development_broker")
-    standalone = request.getfixturevalue("real_broker")
-    return standalone.url, standalone.token("admin")
-
-
-@pytest.fixture
-def connect(broker: tuple[str, str]) -> collections.abc.Iterator[Connect]:
-    """Makes links to the broker, closed after the test."""
-    with contextlib.ExitStack() as links:
-
-        def make(handshake: bool = True) -> RawClient:
-            return links.enter_context(RawClient(*broker, connect=handshake))
-
-        yield make
-
-
-@pytest.fixture
-def topic() -> str:
-    """A topic of the test's own."""
-    return f"persistent://public/default/behaviour-{uuid.uuid4().hex}"
-
-
-def ids(client: RawClient, count: int) -> list[Any]:
-    """The message ids of the next MESSAGE frames."""
-    return [message_of(frame).message_id for frame in client.messages(count)]
-
-
 @pytest.mark.parametrize(("asked", "answered"), [(0, 0), (20, 20), (21, 21), (99, 21)])
 def test_protocol_version_is_the_lower_of_both(
-    connect: Connect, broker: tuple[str, str], asked: int, answered: int
+    connect: Connect, side: Side, asked: int, answered: int
 ) -> None:
-    connected = connect(handshake=False).connect(broker[1], protocol_version=asked)
+    connected = connect(handshake=False).connect(side.token, protocol_version=asked)
     assert connected.protocol_version == answered
     assert connected.max_message_size == 5242880
 
@@ -177,25 +131,9 @@ def test_names_and_exclusive_places_are_held_by_one_live_link(connect: Connect, 
         ("SUBSCRIBE", {"subscription": "subscription", "subType": 0, "consumer_id": 1}, ServerError.ConsumerBusy),
     ):
         newcomer.send(kind, topic=topic, request_id=77, **fields)
-        # The broker asks the holder whether it lives; a round trip there makes it read and answer that PING.
-        holder.round_trip()
-        while not newcomer_answered(newcomer):
-            holder.round_trip()
-        assert newcomer.expect("ERROR").error == code
+        assert expect_beside(newcomer, holder, "ERROR").error == code
     shared = holder.subscribe(topic, consumer_id=2, subType=SubType.Shared)
     assert shared.error == ServerError.ConsumerBusy
-
-
-def newcomer_answered(client: RawClient) -> bool:
-    """Whether the next frame of this client is there already."""
-    client.socket.settimeout(0.05)
-    try:
-        client.waiting.append(client.receive())
-    except TimeoutError:
-        return False
-    finally:
-        client.socket.settimeout(15)
-    return True
 
 
 def test_closing_frees_the_name(connect: Connect, topic: str) -> None:

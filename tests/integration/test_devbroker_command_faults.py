@@ -174,30 +174,32 @@ def test_message_for_an_unknown_consumer(broker: DevBrokerThread, client: RawCli
     assert [message_of(frame).consumer_id for frame in client.messages(2)] == [1001, 1]
 
 
-def test_failed_write_takes_back_what_was_pushed(broker: DevBrokerThread, client: RawClient) -> None:
-    client.open_producer(TOPIC, producer_name="name")
-    fault = broker.fault("failed_write", seconds=1000, times=1)
-    client.send_entry(single_entry(b"payload"), sequence_id=5, highest_sequence_id=7)
-    client.round_trip()
-    client.send("CLOSE_PRODUCER", request_id=90, producer_id=1)
-    client.expect("SUCCESS")
-    reopened = client.open_producer(TOPIC, producer_name="name", epoch=1)
-    assert reopened.last_sequence_id == 7
-    client.send_entry(single_entry(b"payload"), sequence_id=5, highest_sequence_id=7)
-    unknown = client.expect("SEND_ERROR")
-    assert (unknown.sequence_id, unknown.error) == (7, ServerError.PersistenceError) and "duplicate" in unknown.message
-    client.send_entry(single_entry(b"behind"), sequence_id=8)
-    client.round_trip()
-    assert broker.clear_faults() == 1
-    assert client.expect("CLOSE_PRODUCER").producer_id == 1
-    assert [client.expect("SEND_ERROR").sequence_id for _ in range(2)] == [7, 8]
-    assert fault.hits == 1
-    assert client.open_producer(TOPIC, producer_name="name", epoch=2).last_sequence_id == -1
-    broker.fault("failed_write", closes=False, times=1)
-    client.send_entry(single_entry(b"payload"), sequence_id=5)
-    assert client.expect("SEND_ERROR").error == ServerError.PersistenceError
-    assert client.publish(b"payload", first_sequence_id=5)[0].sequence_id == 5
-    assert broker.call(lambda broker: broker.topics[TOPIC].message_count) == 1
+def test_failed_write_takes_back_what_was_pushed() -> None:
+    with DevBrokerThread(deduplication=True) as broker, RawClient(broker.url) as client:
+        client.open_producer(TOPIC, producer_name="name")
+        fault = broker.fault("failed_write", seconds=1000, times=1)
+        client.send_entry(single_entry(b"payload"), sequence_id=5, highest_sequence_id=7)
+        client.round_trip()
+        client.send("CLOSE_PRODUCER", request_id=90, producer_id=1)
+        client.expect("SUCCESS")
+        assert client.open_producer(TOPIC, producer_name="name", epoch=1).last_sequence_id == 7
+        client.send_entry(single_entry(b"payload"), sequence_id=5, highest_sequence_id=7)
+        unknown = client.expect("SEND_ERROR")
+        assert (unknown.sequence_id, unknown.error) == (7, ServerError.PersistenceError)
+        assert "duplicate" in unknown.message
+        client.send_entry(single_entry(b"behind"), sequence_id=8)
+        client.round_trip()
+        assert broker.clear_faults() == 1
+        assert client.expect("CLOSE_PRODUCER").producer_id == 1
+        assert [client.expect("SEND_ERROR").sequence_id for _ in range(2)] == [7, 8]
+        assert fault.hits == 1
+        assert client.open_producer(TOPIC, producer_name="name", epoch=2).last_sequence_id == -1
+        assert client.publish(b"payload", first_sequence_id=5)[0].sequence_id == 5
+        broker.fault("failed_write", times=1)
+        client.send_entry(single_entry(b"payload"), sequence_id=6)
+        client.expect("CLOSE_PRODUCER")
+        assert client.expect("SEND_ERROR").error == ServerError.PersistenceError
+        assert broker.call(lambda broker: broker.topics[TOPIC].message_count) == 1
 
 
 def test_redirect_loop_and_a_place_that_refuses(broker: DevBrokerThread, client: RawClient) -> None:

@@ -6,9 +6,14 @@
     python -m tools.devbroker --port 6650        # on its own
 
 It speaks the binary protocol with a codec of its own (Google's protobuf), so it shares no mistake with the client it
-tests. `names`, `frames`, `cursor`, `subscription` and `store` know nothing of sockets; `session` is one link and sends
-each command to its handler in `handshake`, `lookup_commands`, `producer_commands` or `consumer_commands`; `server` and
-`thread` run it.
+tests. `session` is one link and sends each command to its handler in `handshake`, `lookup_commands`,
+`producer_commands`, `consumer_commands` or `schema_commands`; `server` and `thread` run it; `administration` is what
+one does to a real broker over REST. The rest knows nothing of sockets:
+
+- `store` has the topics, `topic` one of them (`nonpersistent`: one that stores nothing), `policies` their settings,
+  `schemas` their schemas, `access` lets producers in, `deduplication` knows their ids;
+- `subscription` has a cursor (`cursor`) and its consumers (`consumers`), `dispatch` and `key_shared` (with the hashing
+  of `sticky`) say who gets what, `delayed` holds messages back.
 
 It misbehaves on command (`faults`, and the kinds in `link_faults` and `command_faults`), also by a port for other
 processes (`control`); asks for fresh tokens (`token_refresh`); runs as several instances that move topics between them

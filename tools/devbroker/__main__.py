@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.devbroker import control
+from tools.devbroker import administration, control
 from tools.devbroker.cluster import DevCluster
 from tools.devbroker.control import ControlPort
 from tools.devbroker.faults import KINDS, Fault, FaultError, make, option_text
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control-port", type=int, metavar="PORT", help="take commands; 0 takes a free port")
     parser.add_argument("--fault", action="append", default=[], metavar="SPEC", help="at each instance, from the start")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="-v: links; -vv: every command")
+    administration.add_arguments(parser)
     return parser
 
 
@@ -139,6 +140,7 @@ def _cluster(options: argparse.Namespace) -> DevCluster:
         tls=tls,
         plain=not options.tls_only,
         faults=options.fault,
+        **administration.settings(options),
         **settings,
     )
 

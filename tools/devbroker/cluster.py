@@ -9,12 +9,13 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any
 
 from tools.devbroker.names import TopicName
 from tools.devbroker.placement import LookupMode, Placement
+from tools.devbroker.policies import Policies
 from tools.devbroker.server import DevBroker
 from tools.devbroker.store import Store
 
@@ -29,6 +30,7 @@ class DevCluster:
     - `lookup`: how LOOKUP leads to the instance that serves a topic.
     - `session_seconds`: how long the others still name a killed instance (in a real cluster, until its session in the
       metadata store lapses).
+    - `deduplication`, `policy`, `partitioned`: as of DevBroker, for all of them.
     - anything else is given to every DevBroker. Lookups say proxy_through_service_url false unless told otherwise.
     """
 
@@ -41,12 +43,16 @@ class DevCluster:
         tls_port: int = 0,
         lookup: LookupMode | str = LookupMode.CONNECT,
         session_seconds: float = 0,
+        deduplication: bool = False,
+        policy: Mapping[str, Any] | None = None,
+        partitioned: Mapping[str, int] | None = None,
         **settings: Any,
     ) -> None:
         if count < 1:
             raise ValueError("a cluster has at least one instance")
         self.session_seconds = session_seconds
-        self.store = Store()
+        policies = Policies(deduplication=deduplication, **(policy or {}))
+        self.store = Store(policies, partitioned)
         self.placement = Placement(LookupMode(lookup))
         settings = {"proxy_through_service_url": False} | settings
         self.brokers = [
@@ -164,11 +170,7 @@ class DevCluster:
         stored = self.store.topics.get(name)
         if stored is None:
             return
-        for producer in list(stored.producers.values()):
-            producer.link.close_producer(producer, urls)
-        for subscription in stored.subscriptions.values():
-            for consumer in subscription.consumers:
-                consumer.link.close_consumer(consumer, urls)
+        stored.close_all(urls)
         self.store.reload(stored)
         for broker in self.brokers:
             broker.changed()

@@ -21,17 +21,17 @@ from tools.devbroker.frames import (
 )
 
 from tools.devbroker.lookup_commands import url_field
-from tools.devbroker.store import Producer
-from tools.devbroker.subscription import Consumer
+from tools.devbroker.access import Producer
+from tools.devbroker.consumers import Consumer
 
 if TYPE_CHECKING:
     from tools.devbroker.server import DevBroker
     from tools.devbroker.session import Session
+    from tools.devbroker.topic import Topic, Write
 
 _LOOKUP = api.CommandLookupTopicResponse
 _METADATA = api.CommandPartitionedTopicMetadataResponse
 _ID_FIELDS = {BaseCommand.SEND_RECEIPT: "sequence_id", BaseCommand.MESSAGE: "consumer_id"}
-_DUPLICATE_UNKNOWN = "Cannot determine whether the message is a duplicate at this time"
 
 
 def error_answer(command: Any, code: int, text: str) -> Any:
@@ -215,93 +215,43 @@ class WrongId(Fault):
 
 @dataclass(eq=False, kw_only=True)
 class FailedWrite(Fault):
-    """SEND is pushed, and after `seconds` its write fails: all producers of the topic are closed (`closes`), then
-    SEND_ERROR PersistenceError. SENDs that come meanwhile fail with it. With `deduplication` the ids count as long as
-    the write is under way: PRODUCER_SUCCESS tells them as last_sequence_id, and a SEND of one is refused as perhaps a
-    duplicate; then they are taken back. Cleared, what is under way fails at once.
+    """SEND is pushed, and after `seconds` its write fails: all producers of the topic are closed, then SEND_ERROR
+    PersistenceError. SENDs that come meanwhile fail with it. With deduplication their ids count until then, and are
+    then taken back. Cleared, what is under way fails at once.
     """
 
     NAME = "failed_write"
 
-    on: str | None = "SEND"
     seconds: float = 0.0
-    closes: bool = True
-    deduplication: bool = True
 
     def check(self) -> None:
         """Begin with nothing under way."""
-        self._pending: dict[str, list[tuple[Session, Any, str]]] = {}
-        self._requests: dict[tuple[Session, int], tuple[str, str]] = {}
+        self._pending: dict[Topic, list[Write]] = {}
 
     @property
     def busy(self) -> bool:
         """Whether a write is under way."""
         return bool(self._pending)
 
-    def command_in(self, session: "Session", frame: Frame) -> bool:
-        """Push a SEND; remember which producer a PRODUCER is about."""
-        message = content(frame.command)
-        if frame.command.type == BaseCommand.PRODUCER and self.busy:
-            topic = session.broker.faults.topic_of(session, frame.command) or ""
-            self._requests[session, message.request_id] = topic, message.producer_name
-        if frame.command.type != BaseCommand.SEND:
-            return True
-        producer = session.producers.get(message.producer_id)
-        if producer is None:
-            return True
-        topic = producer.topic.name.full
-        under_way = topic in self._pending
-        if not under_way and not self.strikes_command(session, frame.command):
-            return True
-        if under_way and self.deduplication and message.sequence_id <= self._pushed(topic, producer.name):
-            session.send_command(error_answer(frame.command, ServerError.PersistenceError, _DUPLICATE_UNKNOWN))
+    def takes_write(self, session: "Session", write: "Write") -> bool:
+        """Let it fail in its time."""
+        under_way = write.topic in self._pending
+        if not under_way and not self.strikes(session, write.topic.name.full):
             return False
-        self._pending.setdefault(topic, []).append((session, frame.command, producer.name))
+        self._pending.setdefault(write.topic, []).append(write)
         if not under_way:
-            asyncio.get_running_loop().call_later(self.seconds, self._fail, session.broker, topic)
-        return False
+            asyncio.get_running_loop().call_later(self.seconds, self._fail, session.broker, write.topic)
+        return True
 
-    def _pushed(self, topic: str, producer_name: str) -> int:
-        """The highest id under way, -1 if none is."""
-        ids = [
-            max(command.send.sequence_id, command.send.highest_sequence_id)
-            for _session, command, name in self._pending.get(topic, ())
-            if name == producer_name
-        ]
-        return max(ids, default=-1)
-
-    def command_out(self, session: "Session", command: Any, payload: bytes) -> bytes | None:
-        """An id that was pushed counts, for the time being."""
-        if command.type == BaseCommand.PRODUCER_SUCCESS and self.deduplication:
-            success = command.producer_success
-            named = self._requests.pop((session, success.request_id), None)
-            if named is not None:
-                success.last_sequence_id = max(success.last_sequence_id, self._pushed(*named))
-        return payload
-
-    def _fail(self, broker: "DevBroker", topic: str) -> None:
-        failed = self._pending.pop(topic, None)
-        if failed is None:
-            return
-        if self.closes:
-            for producer in list(broker.topics[topic].producers.values()):
-                producer.link.close_producer(producer)
-        for session, command, _name in failed:
-            if not session.closed:
-                text = "the write failed, a fault of the development broker"
-                session.send_command(error_answer(command, ServerError.PersistenceError, text))
+    def _fail(self, broker: "DevBroker", topic: "Topic") -> None:
+        for write in self._pending.pop(topic, ()):
+            write.fail("the write failed, a fault of the development broker")
         broker.faults.tidy()
-        broker.changed()
 
     def removed(self, broker: "DevBroker") -> None:
         """What is under way fails now."""
         for topic in list(self._pending):
             self._fail(broker, topic)
-
-    def link_closed(self, session: "Session") -> None:
-        """Forget its requests."""
-        for key in [key for key in self._requests if key[0] is session]:
-            del self._requests[key]
 
 
 @dataclass(eq=False, kw_only=True)

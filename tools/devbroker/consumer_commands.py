@@ -4,12 +4,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tools.devbroker.cursor import bits_from_words, words_from_bits
-from tools.devbroker.frames import NO_ID, BaseCommand, ServerError, api
+from tools.devbroker.frames import NO_ID, BaseCommand, Refused, ServerError, api
 from tools.devbroker.lookup_commands import parse_topic
 from tools.devbroker.names import TopicName
 from tools.devbroker.producer_commands import require_looked_up
-from tools.devbroker.store import Refused, Topic
-from tools.devbroker.subscription import EXCLUSIVE, FAILOVER, SHARED, Consumer, Delivery, Subscription
+from tools.devbroker.schema_commands import consumer_schema, takes_any_schema
+from tools.devbroker.subscription import Consumer, Delivery, Subscription
+from tools.devbroker.topic import Topic
 
 if TYPE_CHECKING:
     from tools.devbroker.session import Session
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SUBSCRIBE = api.CommandSubscribe
-_SUPPORTED_TYPES = (EXCLUSIVE, SHARED, FAILOVER)
 _ACTIVE_CONSUMER_NOTICE_VERSION = 12
+_END_OF_TOPIC_NOTICE_VERSION = 9
 
 
 def subscribe(session: "Session", message: Any, _payload: bytes) -> None:
@@ -31,32 +32,14 @@ def subscribe(session: "Session", message: Any, _payload: bytes) -> None:
             raise Refused(ServerError.ServiceNotReady, text)
         session.send(BaseCommand.SUCCESS, request_id=message.request_id)
         return
-    if message.subType not in _SUPPORTED_TYPES:
-        name = _SUBSCRIBE.SubType.Name(message.subType)
-        text = f"the development broker does not support {name} subscriptions"
-        raise Refused(ServerError.NotAllowedError, text)
-    if not message.force_topic_creation and session.broker.store.find(topic_name) is None:
-        raise Refused(ServerError.TopicNotFound, f"Topic {topic_name.full} does not exist")
     _attach(session, topic_name, message)
 
 
-def _attach(session: "Session", topic_name: TopicName, message: Any) -> None:
-    topic = session.broker.store.topic(topic_name)
-    subscription = topic.subscriptions.get(message.subscription)
-    if subscription is not None and subscription.consumers:
-        if subscription.type != message.subType:
-            raise Refused(ServerError.ConsumerBusy, "Subscription is of different type")
-        if subscription.type == EXCLUSIVE:
-            holder = subscription.consumers[0].link
-            if holder is session:
-                raise _busy()
-            session.consumers[message.consumer_id] = None
-            holder.probe().add_done_callback(
-                lambda alive: _after_probe(session, topic_name, message, alive.cancelled() or alive.result())
-            )
-            return
-    if subscription is None:
-        subscription = _new_subscription(session, topic, message)
+def _attach(session: "Session", topic_name: TopicName, message: Any, has_probed: bool = False) -> None:
+    topic = session.broker.store.open(topic_name, message.force_topic_creation)
+    consumer_schema(session, topic, message)
+    existing = topic.subscriptions.get(message.subscription)
+    subscription = existing or _new_subscription(session, topic, message)
     consumer = Consumer(
         consumer_id=message.consumer_id,
         name=message.consumer_name,
@@ -64,26 +47,30 @@ def _attach(session: "Session", topic_name: TopicName, message: Any) -> None:
         link=session,
         priority=message.priority_level,
         epoch=message.consumer_epoch if message.HasField("consumer_epoch") else None,
+        key_shared=message.keySharedMeta,
+        has_any_schema=takes_any_schema(message),
     )
+    holder = subscription.check(consumer, message.subType, message.durable)
+    if holder is not None:
+        if holder.link is session or has_probed:
+            raise subscription.refusal(holder)
+        session.consumers[message.consumer_id] = None
+        holder.link.probe().add_done_callback(lambda _alive: _after_probe(session, topic_name, message))
+        return
+    topic.subscriptions[subscription.name] = subscription
     session.consumers[message.consumer_id] = consumer
     log.info("%s: consumer %r on %s, %s", session.peer, consumer.name, topic_name.full, subscription.name)
     session.send(BaseCommand.SUCCESS, request_id=message.request_id)
     subscription.add(consumer, message.subType)
 
 
-def _busy() -> Refused:
-    return Refused(ServerError.ConsumerBusy, "Exclusive consumer is already connected")
-
-
-def _after_probe(session: "Session", topic_name: TopicName, message: Any, holder_alive: bool) -> None:
-    """The holder of an exclusive subscription answered the broker's PING, or its link is gone."""
+def _after_probe(session: "Session", topic_name: TopicName, message: Any) -> None:
+    """The holder of what this consumer wants answered the broker's PING, or its link is gone."""
     if session.closed or session.consumers.get(message.consumer_id, session) is not None:
         return  # The newcomer gave up meanwhile.
     del session.consumers[message.consumer_id]
     try:
-        if holder_alive:
-            raise _busy()
-        _attach(session, topic_name, message)
+        _attach(session, topic_name, message, has_probed=True)
     except Refused as refusal:
         session.send_error(message.request_id, refusal.code, refusal.text)
 
@@ -94,10 +81,7 @@ def _new_subscription(session: "Session", topic: Topic, message: Any) -> Subscri
         # At the start id, not after it: clients drop what they know. Past the end the initial position decides.
         wanted = topic.count_before(message.start_message_id.ledgerId, message.start_message_id.entryId)
         start = start if wanted is None else wanted
-    limits = session.broker.dispatch_limits
-    subscription = Subscription(topic, message.subscription, start, message.durable, limits)
-    topic.subscriptions[subscription.name] = subscription
-    return subscription
+    return topic.new_subscription(message.subscription, start, message.durable, session.broker.dispatch_limits)
 
 
 def message_command(consumer: Consumer, delivery: Delivery) -> Any:
@@ -114,7 +98,7 @@ def message_command(consumer: Consumer, delivery: Delivery) -> Any:
         message.redelivery_count = delivery.redelivery_count
     if delivery.unacknowledged_bits is not None:
         message.ack_set.extend(words_from_bits(delivery.unacknowledged_bits))
-    if consumer.epoch is not None:
+    if consumer.epoch is not None and consumer.subscription.marks_epochs:
         message.consumer_epoch = consumer.epoch
     return command
 
@@ -123,6 +107,12 @@ def tell_active(session: "Session", consumer: Consumer, active: bool) -> None:
     """ACTIVE_CONSUMER_CHANGE, to clients new enough to know it."""
     if session.protocol_version >= _ACTIVE_CONSUMER_NOTICE_VERSION:
         session.send(BaseCommand.ACTIVE_CONSUMER_CHANGE, consumer_id=consumer.consumer_id, is_active=active)
+
+
+def tell_end_of_topic(session: "Session", consumer: Consumer) -> None:
+    """REACHED_END_OF_TOPIC, to clients new enough to know it."""
+    if session.protocol_version >= _END_OF_TOPIC_NOTICE_VERSION:
+        session.send(BaseCommand.REACHED_END_OF_TOPIC, consumer_id=consumer.consumer_id)
 
 
 def flow(session: "Session", message: Any, _payload: bytes) -> None:
@@ -147,8 +137,8 @@ def acknowledge(session: "Session", message: Any, _payload: bytes) -> None:
     if message.ack_type == api.CommandAck.Individual:
         for message_id in message.message_id:
             subscription.acknowledge(message_id.ledgerId, message_id.entryId, _bits(message_id))
-    elif len(message.message_id) != 1 or subscription.type == SHARED:
-        log.warning("%s: cumulative ACK ignored (Shared, or not exactly one message id)", session.peer)
+    elif len(message.message_id) != 1 or not subscription.takes_cumulative:
+        log.warning("%s: cumulative ACK ignored (Shared or Key_Shared, or not exactly one message id)", session.peer)
     else:
         message_id = message.message_id[0]
         subscription.acknowledge_up_to(message_id.ledgerId, message_id.entryId, _bits(message_id))
@@ -197,16 +187,9 @@ def unsubscribe(session: "Session", message: Any, _payload: bytes) -> None:
         raise Refused(ServerError.MetadataError, text)
     del session.consumers[message.consumer_id]
     subscription.consumers.remove(consumer)
-    disconnect_all(subscription)
+    subscription.close_all()
     subscription.topic.subscriptions.pop(subscription.name, None)
     session.send(BaseCommand.SUCCESS, request_id=message.request_id)
-
-
-def disconnect_all(subscription: Subscription) -> None:
-    """Close every consumer of a subscription from the broker's side; their links stay."""
-    for consumer in subscription.consumers:
-        consumer.link.close_consumer(consumer)
-    subscription.forget_consumers()
 
 
 def seek(session: "Session", message: Any, _payload: bytes) -> None:
@@ -216,6 +199,9 @@ def seek(session: "Session", message: Any, _payload: bytes) -> None:
         raise Refused(ServerError.MetadataError, text)
     subscription = _open_consumer(session, message).subscription
     topic = subscription.topic
+    if not topic.name.is_persistent:
+        session.send(BaseCommand.SUCCESS, request_id=message.request_id)
+        return
     bits = None
     if message.HasField("message_id"):
         message_id = message.message_id
@@ -225,7 +211,7 @@ def seek(session: "Session", message: Any, _payload: bytes) -> None:
             bits = _bits(message_id)
     else:
         index = topic.index_published_at(message.message_publish_time)
-    disconnect_all(subscription)
+    subscription.close_all()
     subscription.cursor.reset(index, bits)
     session.send(BaseCommand.SUCCESS, request_id=message.request_id)
 
@@ -234,6 +220,8 @@ def get_last_message_id(session: "Session", message: Any, _payload: bytes) -> No
     """GET_LAST_MESSAGE_ID: the last entry, and how far the subscription is acknowledged."""
     subscription = _open_consumer(session, message).subscription
     topic = subscription.topic
+    if not topic.name.is_persistent:
+        raise Refused(ServerError.UnknownError, "A non-persistent topic has no last message id")
     last = api.MessageIdData(ledgerId=NO_ID, entryId=NO_ID, partition=topic.partition, batch_index=-1)
     if topic.entries:
         entry = topic.entries[-1]

@@ -21,16 +21,17 @@ import itertools
 import logging
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tools.devbroker.frames import BaseCommand, Frame, content
 from tools.devbroker.names import InvalidTopicName, TopicName
-from tools.devbroker.store import Producer
-from tools.devbroker.subscription import Consumer
+from tools.devbroker.access import Producer
+from tools.devbroker.consumers import Consumer
 
 if TYPE_CHECKING:
     from tools.devbroker.server import DevBroker
     from tools.devbroker.session import Session
+    from tools.devbroker.topic import Write
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +178,10 @@ class Fault:
     def bytes_out(self, session: "Session", data: bytes) -> bytes:
         """Bytes shall leave; returns those to be written now."""
         return data
+
+    def takes_write(self, session: "Session", write: "Write") -> bool:
+        """A SEND was pushed; returns whether this fault will end its write."""
+        return False
 
     def silences(self, session: "Session") -> bool:
         """Whether the broker's own keep-alive is off on that link."""
@@ -334,6 +339,16 @@ class FaultTable:
                 handle = handles.get(getattr(message, field))
                 return topic_of_handle(handle) if handle else None
         return self._request_topics.get((session, getattr(message, "request_id", -1)))
+
+
+def push(write: "Write") -> None:
+    """Where topics give their writes: a fault of the producer's broker may take one, else it is stored."""
+    producer = write.topic.producers.get(write.producer_name)
+    if producer is not None:
+        session = cast("Session", producer.link)
+        if any(fault.takes_write(session, write) for fault in list(session.broker.faults.active)):
+            return
+    write.complete()
 
 
 def make(kind: str, **options: Any) -> Fault:

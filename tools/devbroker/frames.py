@@ -33,6 +33,15 @@ class ProtocolViolation(Exception):
     """The peer sent what no client may send; its link has to be closed."""
 
 
+class Refused(Exception):
+    """A request the broker answers with an error; the link stays open."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
 class Frame(NamedTuple):
     """One frame: the command, and what follows it in SEND and MESSAGE (else empty)."""
 

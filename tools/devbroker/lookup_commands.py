@@ -1,10 +1,9 @@
-"""Finding things: LOOKUP, PARTITIONED_METADATA, GET_TOPICS_OF_NAMESPACE, GET_SCHEMA."""
+"""Finding things: LOOKUP, PARTITIONED_METADATA, GET_TOPICS_OF_NAMESPACE."""
 
 from typing import TYPE_CHECKING, Any
 
-from tools.devbroker.frames import BaseCommand, ServerError, api
-from tools.devbroker.names import PERSISTENT, InvalidTopicName, TopicName
-from tools.devbroker.store import Refused
+from tools.devbroker.frames import BaseCommand, Refused, ServerError, api
+from tools.devbroker.names import InvalidTopicName, TopicName
 
 if TYPE_CHECKING:
     from tools.devbroker.server import DevBroker
@@ -14,10 +13,11 @@ TLS_SCHEME = "pulsar+ssl://"
 
 _LOOKUP = api.CommandLookupTopicResponse
 _METADATA = api.CommandPartitionedTopicMetadataResponse
+_MODE = api.CommandGetTopicsOfNamespace
 
 
 def parse_topic(session: "Session", name: str) -> TopicName:
-    """The topic's name. Raises Refused: InvalidTopicName, TopicNotFound (namespace), NotAllowedError."""
+    """The topic's name. Raises Refused: InvalidTopicName, TopicNotFound (namespace)."""
     try:
         topic_name = TopicName.parse(name)
     except InvalidTopicName as error:
@@ -25,9 +25,6 @@ def parse_topic(session: "Session", name: str) -> TopicName:
     namespaces = session.broker.namespaces
     if namespaces is not None and topic_name.full_namespace not in namespaces:
         raise Refused(ServerError.TopicNotFound, "Namespace not found")
-    if topic_name.domain != PERSISTENT:
-        text = "the development broker has no non-persistent topics"
-        raise Refused(ServerError.NotAllowedError, text)
     return topic_name
 
 
@@ -70,11 +67,10 @@ def url_field(url: str) -> str:
 
 
 def partitioned_metadata(session: "Session", message: Any, _payload: bytes) -> None:
-    """PARTITIONED_METADATA: no topic is partitioned."""
+    """PARTITIONED_METADATA: how many partitions; a topic that is not there may become a partitioned one by it."""
     try:
         topic_name = parse_topic(session, message.topic)
-        if not message.metadata_auto_creation_enabled and session.broker.store.find(topic_name) is None:
-            raise Refused(ServerError.TopicNotFound, "")
+        partitions = session.broker.store.partition_count(topic_name, message.metadata_auto_creation_enabled)
     except Refused as refusal:
         session.send(
             BaseCommand.PARTITIONED_METADATA_RESPONSE,
@@ -88,34 +84,27 @@ def partitioned_metadata(session: "Session", message: Any, _payload: bytes) -> N
         BaseCommand.PARTITIONED_METADATA_RESPONSE,
         request_id=message.request_id,
         response=_METADATA.Success,
-        partitions=0,
+        partitions=partitions,
     )
 
 
 def topics_of_namespace(session: "Session", message: Any, _payload: bytes) -> None:
     """GET_TOPICS_OF_NAMESPACE; filtering by pattern is left to the client."""
-    persistent = message.mode != api.CommandGetTopicsOfNamespace.NON_PERSISTENT
+    mode = message.mode
     names = [
         full_name
         for full_name, topic in session.broker.store.topics.items()
-        if persistent and topic.name.full_namespace == message.namespace
+        if topic.name.full_namespace == message.namespace and mode in (_MODE.ALL, _mode_of(topic.name))
     ]
     session.send(BaseCommand.GET_TOPICS_OF_NAMESPACE_RESPONSE, request_id=message.request_id, topics=names)
 
 
-def get_schema(session: "Session", message: Any, _payload: bytes) -> None:
-    """GET_SCHEMA: no topic has one."""
-    session.send(
-        BaseCommand.GET_SCHEMA_RESPONSE,
-        request_id=message.request_id,
-        error_code=ServerError.TopicNotFound,
-        error_message=f"Topic not found or no-schema {message.topic}",
-    )
+def _mode_of(topic_name: TopicName) -> int:
+    return _MODE.PERSISTENT if topic_name.is_persistent else _MODE.NON_PERSISTENT
 
 
 HANDLERS = {
     BaseCommand.LOOKUP: lookup,
     BaseCommand.PARTITIONED_METADATA: partitioned_metadata,
     BaseCommand.GET_TOPICS_OF_NAMESPACE: topics_of_namespace,
-    BaseCommand.GET_SCHEMA: get_schema,
 }

@@ -38,6 +38,17 @@ class TopicName:
         match = _PARTITION.search(self.local_name)
         return int(match.group(1)) if match else -1
 
+    @property
+    def parent(self) -> "TopicName":
+        """Of a partition the partitioned topic it belongs to, else the topic itself."""
+        local_name = _PARTITION.sub("", self.local_name)
+        return TopicName(self.domain, self.tenant, self.namespace, local_name)
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether its messages are stored."""
+        return self.domain == PERSISTENT
+
     @classmethod
     def parse(cls, name: str) -> "TopicName":
         """Read a full name, `tenant/namespace/name`, or a bare `name` (of public/default). Raises InvalidTopicName."""

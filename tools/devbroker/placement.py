@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tools.devbroker.frames import ServerError
-from tools.devbroker.store import Refused
+from tools.devbroker.frames import Refused, ServerError
 
 if TYPE_CHECKING:
     from tools.devbroker.server import DevBroker
@@ -83,6 +82,10 @@ class Placement:
     def assign(self, topic: str, owner: "DevBroker") -> None:
         """From now on that instance serves the topic."""
         self._owners[topic] = self.preferred[topic] = owner
+
+    def drop(self, topic: str) -> None:
+        """Nobody serves the topic any more, until it is looked up again."""
+        self._owners.pop(topic, None)
 
     def forget(self, broker: "DevBroker") -> None:
         """That instance serves nothing any more."""

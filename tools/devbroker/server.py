@@ -9,10 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tools.devbroker import command_faults, link_faults  # noqa: F401 - they enter their kinds in the table
-from tools.devbroker.faults import Fault, FaultTable, make
+from tools.devbroker.administration import Administration
+from tools.devbroker.faults import Fault, FaultTable, make, push
 from tools.devbroker.lookup_commands import TLS_SCHEME
 from tools.devbroker.names import TopicName
 from tools.devbroker.placement import Placement
+from tools.devbroker.policies import Policies
 from tools.devbroker.session import Session
 from tools.devbroker.store import Store, Topic
 from tools.devbroker.subscription import DispatchLimits
@@ -26,7 +28,7 @@ DEFAULT_MAX_MESSAGE_SIZE = 5 * 1024 * 1024
 URL_SCHEME = "pulsar://"
 
 
-class DevBroker:
+class DevBroker(Administration):
     """A Pulsar broker for development, in the running event loop: `async with DevBroker() as broker: broker.url`.
 
     Everything is kept in memory, nothing on disk, nothing is ever deleted: it is not for production.
@@ -41,6 +43,9 @@ class DevBroker:
     - `require_lookup`: refuse topics nobody looked up since the last start (ServiceNotReady), as brokers do.
     - `namespaces`: those that exist, such as {"public/default"}; None takes any.
     - `dispatch_limits`: how much is read for a consumer at once.
+    - `deduplication`: drop messages a producer has sent before, on all topics; `set_policy` does it for some.
+    - `policy`: other settings of all topics, by their names in `policies.Policy`.
+    - `partitioned`: partitioned topics there are from the start, by name, with how many partitions each has.
     - `authentication_refresh_seconds`: how often tokens are looked at, expired ones being asked for afresh with
       AUTH_CHALLENGE; None: only at CONNECT.
     - `tls`: a `DevTls`; the broker listens on `tls_port` too, or with `plain=False` there alone, and LOOKUP answers
@@ -65,6 +70,9 @@ class DevBroker:
         require_lookup: bool = True,
         namespaces: Collection[str] | None = None,
         dispatch_limits: DispatchLimits | None = None,
+        deduplication: bool = False,
+        policy: Mapping[str, Any] | None = None,
+        partitioned: Mapping[str, int] | None = None,
         authentication_refresh_seconds: float | None = None,
         tls: "DevTls | None" = None,
         tls_port: int = 0,
@@ -92,7 +100,9 @@ class DevBroker:
         self.tls_port = tls_port
         self.plain = plain
         self.advertised_listeners = dict(advertised_listeners or {})
-        self.store = store or Store()
+        self.store = store or Store(Policies(deduplication=deduplication, **(policy or {})), partitioned)
+        self.store.watchers.append(self.changed)
+        self.store.writer = push
         self.placement = placement or Placement()
         if placement is None:
             self.placement.instances = (self,)

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from tools.devbroker import consumer_commands, handshake, lookup_commands, producer_commands
+from tools.devbroker import consumer_commands, handshake, lookup_commands, producer_commands, schema_commands
 from tools.devbroker.faults import Fault, topic_of_handle
 from tools.devbroker.frames import (
     NO_ID,
@@ -20,13 +20,14 @@ from tools.devbroker.frames import (
     Frame,
     FrameSplitter,
     ProtocolViolation,
+    Refused,
     ServerError,
     content,
     encode_head,
     new_command,
     type_name,
 )
-from tools.devbroker.store import Producer, Refused
+from tools.devbroker.access import Producer
 from tools.devbroker.subscription import Consumer, Delivery
 from tools.devbroker.token_refresh import TokenRefresh
 
@@ -44,10 +45,10 @@ HANDLERS: dict[int, Handler] = {
     **lookup_commands.HANDLERS,
     **producer_commands.HANDLERS,
     **consumer_commands.HANDLERS,
+    **schema_commands.HANDLERS,
 }
 _REQUESTS_NOT_SUPPORTED = {
     BaseCommand.CONSUMER_STATS,
-    BaseCommand.GET_OR_CREATE_SCHEMA,
     BaseCommand.NEW_TXN,
     BaseCommand.ADD_PARTITION_TO_TXN,
     BaseCommand.ADD_SUBSCRIPTION_TO_TXN,
@@ -147,10 +148,10 @@ class Session(asyncio.Protocol):
         if self.refresh:
             self.refresh.stop()
         self.broker.faults.link_closed(self)
-        for producer in self.producers.values():
-            if producer:
-                producer.topic.remove_producer(producer)
+        producers = [producer for producer in self.producers.values() if producer]
         self.producers.clear()
+        for producer in producers:
+            producer.topic.remove_producer(producer)
         consumers = [consumer for consumer in self.consumers.values() if consumer]
         self.consumers.clear()
         for consumer in consumers:
@@ -248,6 +249,18 @@ class Session(asyncio.Protocol):
     def tell_active(self, consumer: Consumer, active: bool) -> None:
         """Send ACTIVE_CONSUMER_CHANGE (part of the subscriptions' view of a link)."""
         consumer_commands.tell_active(self, consumer, active)
+
+    def tell_end_of_topic(self, consumer: Consumer) -> None:
+        """Send REACHED_END_OF_TOPIC (part of the subscriptions' view of a link)."""
+        consumer_commands.tell_end_of_topic(self, consumer)
+
+    def end_waiting(self, producer: Producer, refusal: Refused | None) -> None:
+        """Send the second answer to PRODUCER (part of the topics' view of a link)."""
+        producer_commands.end_waiting(self, producer, refusal)
+
+    def drop_producer(self, producer: Producer) -> None:
+        """Forget a fenced producer without a word (part of the topics' view of a link)."""
+        self.producers.pop(producer.producer_id, None)
 
     def close_consumer(self, consumer: Consumer, assigned: Assigned = ("", "")) -> None:
         """Send CLOSE_CONSUMER (part of the subscriptions' view of a link), with the broker's URLs to go to, if any."""

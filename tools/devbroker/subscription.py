@@ -1,90 +1,40 @@
-"""Subscriptions and their dispatch: which consumer gets which entry, and when. No asyncio.
+"""Subscriptions: their cursor, their consumers, and the dispatcher for their type. No sockets.
 
-Two dispatchers, after the broker's own. Exclusive and Failover have one active consumer, which reads on from the
-cursor; redelivery there means rewinding the cursor, single ids are not honoured and nothing is counted. Shared hands
-entries round all consumers, remembers who holds which, and counts redeliveries: those asked for, not those after a
-consumer left, and only as long as the subscription has consumers.
+Which consumer gets which entry, and when, is decided in `dispatch` and `key_shared`.
 """
 
-import heapq
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from tools.devbroker.consumers import (
+    EXCLUSIVE,
+    FAILOVER,
+    KEY_SHARED,
+    SHARED,
+    TYPE_NAMES,
+    Consumer,
+    ConsumerLink,
+    Delivery,
+    DispatchLimits,
+)
 from tools.devbroker.cursor import Cursor
+from tools.devbroker.dispatch import RoundRobin, SingleActive
+from tools.devbroker.frames import Refused, ServerError
+from tools.devbroker.key_shared import KeyShared
 
 if TYPE_CHECKING:
-    from asyncio import Future
+    from tools.devbroker.topic import Topic
 
-    from tools.devbroker.store import Entry, Topic
-
-EXCLUSIVE, SHARED, FAILOVER = 0, 1, 2
-"""CommandSubscribe.SubType."""
-
-
-class ConsumerLink(Protocol):
-    """What a subscription needs of the link a consumer came over."""
-
-    @property
-    def writable(self) -> bool:
-        """False while the peer reads too slowly; the link asks for dispatch again when it is true."""
-        ...
-
-    def deliver(self, consumer: "Consumer", delivery: "Delivery") -> None:
-        """Send one entry to the consumer."""
-        ...
-
-    def tell_active(self, consumer: "Consumer", active: bool) -> None:
-        """Tell a Failover consumer whether it is the active one."""
-        ...
-
-    def close_consumer(self, consumer: "Consumer", assigned: tuple[str, str] = ("", "")) -> None:
-        """Close the consumer from the broker's side; `assigned` are the URLs, plain and TLS, of where to go."""
-        ...
-
-    def probe(self) -> "Future[bool]":
-        """Find out whether the peer is alive; the future gives the answer."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One entry on its way to a consumer."""
-
-    entry: "Entry"
-    redelivery_count: int
-    unacknowledged_bits: int | None
-    """Of a batch acknowledged in part: which messages are not. Else None."""
-
-
-@dataclass(eq=False)
-class Consumer:
-    """A consumer attached to a subscription."""
-
-    consumer_id: int
-    name: str
-    subscription: "Subscription"
-    link: ConsumerLink
-    priority: int = 0
-    epoch: int | None = None
-    """The consumer epoch of SUBSCRIBE or the last redeliver command; repeated in MESSAGE."""
-    permits: int = 0
-    """Messages it still takes; goes negative, since entries are never split."""
-    pending: set[int] = field(default_factory=set)
-    """Shared only: indexes of entries delivered to it and not acknowledged."""
-
-
-@dataclass(frozen=True)
-class DispatchLimits:
-    """How much is read at once, named after the broker's settings."""
-
-    entries_per_read: int = 100
-    """dispatcherMaxReadBatchSize. Exclusive and Failover read up to this many *entries* while one permit is left."""
-    bytes_per_read: int = 5 * 1024 * 1024
-    """dispatcherMaxReadSizeBytes."""
-    precise_flow_control: bool = False
-    """preciseDispatcherFlowControl: look at the permits after every entry."""
-    batch_index_acknowledgment: bool = True
-    """acknowledgmentAtBatchIndexLevelEnabled: remember acknowledgements of single messages of a batch."""
+__all__ = [
+    "EXCLUSIVE",
+    "FAILOVER",
+    "KEY_SHARED",
+    "SHARED",
+    "Consumer",
+    "ConsumerLink",
+    "Delivery",
+    "DispatchLimits",
+    "Subscription",
+]
 
 
 class Subscription:
@@ -94,36 +44,76 @@ class Subscription:
         self.topic = topic
         self.name = name
         self.durable = durable
+        self.limits = limits
         self.type = EXCLUSIVE
         self.cursor = Cursor(start)
         self.consumers: list[Consumer] = []
         self.active: Consumer | None = None
-        self._limits = limits
-        self._replay: list[int] = []
+        """Of Exclusive and Failover: the consumer that gets the messages."""
         self.redelivery_counts: dict[int, int] = {}
-        """Shared only: how often an entry (by index) was asked for again."""
-        self._turn = 0
+        """Shared and Key_Shared only: how often an entry (by index) was asked for again."""
+        self.dispatcher: SingleActive | RoundRobin = SingleActive(self)
         self._dispatching = False
 
+    @property
+    def takes_cumulative(self) -> bool:
+        """Whether acknowledgements may be cumulative."""
+        return not self.dispatcher.counts_redeliveries
+
+    @property
+    def marks_epochs(self) -> bool:
+        """Whether MESSAGE carries the consumer's epoch."""
+        return not self.dispatcher.counts_redeliveries
+
+    # Consumers
+
+    def check(self, newcomer: Consumer, subscription_type: int, durable: bool) -> Consumer | None:
+        """Whether a consumer may attach.
+
+        Returns the consumer that is in its way and would leave if its peer were dead; None: nobody is. Raises Refused
+        where nothing helps: ConsumerBusy, ConsumerAssignError, NotAllowedError.
+        """
+        if durable != self.durable:
+            kind = "Durable" if self.durable else "NonDurable"
+            raise Refused(ServerError.NotAllowedError, f"{kind} subscription with the same name already exists.")
+        if not self.consumers:
+            return KeyShared(self, newcomer).check(newcomer) if subscription_type == KEY_SHARED else None
+        if self.type != subscription_type:
+            text = (
+                f"Subscription is of different type. Active subscription type of '{TYPE_NAMES[self.type]}' is "
+                f"different than the connecting consumer's type '{TYPE_NAMES[subscription_type]}'."
+            )
+            raise Refused(ServerError.ConsumerBusy, text)
+        return self.consumers[0] if self.type == EXCLUSIVE else self.dispatcher.check(newcomer)
+
+    def refusal(self, holder: Consumer) -> Refused:
+        """What a newcomer is told that would have to wait for this consumer to go."""
+        if self.type == EXCLUSIVE:
+            return Refused(ServerError.ConsumerBusy, "Exclusive consumer is already connected")
+        text = f"Range conflict with consumer {holder.name!r}, consumerId={holder.consumer_id}"
+        return Refused(ServerError.ConsumerAssignError, text)
+
     def add(self, consumer: Consumer, subscription_type: int) -> None:
-        """Attach a consumer. Whether it may attach was checked before."""
+        """Attach a consumer that was checked."""
         if not self.consumers:
             self.type = subscription_type
-            self._replay.clear()
+            self.dispatcher.clear()
+            self.dispatcher = self._new_dispatcher(consumer)
             self.cursor.rewind()
         self.consumers.append(consumer)
-        if self.type != SHARED:
-            self._choose_active()
+        self.dispatcher.added(consumer)
+
+    def _new_dispatcher(self, first: Consumer) -> SingleActive | RoundRobin:
+        if self.type == KEY_SHARED:
+            return KeyShared(self, first)
+        return RoundRobin(self) if self.type == SHARED else SingleActive(self)
 
     def remove(self, consumer: Consumer) -> None:
         """Detach a consumer; what it had not acknowledged is delivered again, to whoever comes next."""
         if consumer not in self.consumers:
             return
         self.consumers.remove(consumer)
-        if self.type == SHARED:
-            self._give_back(consumer, set(consumer.pending))
-        else:
-            self._choose_active()
+        self.dispatcher.removed(consumer)
         if not self.consumers:
             self.redelivery_counts.clear()
         self.dispatch()
@@ -132,19 +122,15 @@ class Subscription:
         """Drop all consumers and what is kept about deliveries in memory only (restart, seek)."""
         self.consumers.clear()
         self.active = None
-        self._replay.clear()
+        self.dispatcher.clear()
         self.redelivery_counts.clear()
         self.cursor.rewind()
 
-    def _choose_active(self) -> None:
-        best = min(self.consumers, key=lambda consumer: consumer.priority, default=None)
-        changed = best is not self.active
-        self.active = best
-        if changed:
-            self.cursor.rewind()
-        if self.type == FAILOVER:
-            for consumer in self.consumers if changed else self.consumers[-1:]:
-                consumer.link.tell_active(consumer, consumer is best)
+    def close_all(self, assigned: tuple[str, str] = ("", "")) -> None:
+        """Close every consumer from the broker's side; their links stay. `assigned` are the URLs of where to go."""
+        for consumer in self.consumers:
+            consumer.link.close_consumer(consumer, assigned)
+        self.forget_consumers()
 
     # Acknowledgements
 
@@ -155,13 +141,13 @@ class Subscription:
             return
         if unacknowledged_bits is None:
             self.cursor.acknowledge(index)
-        elif not self._limits.batch_index_acknowledgment:
+        elif not self.limits.batch_index_acknowledgment:
             return
         elif not self.cursor.acknowledge_in_batch(index, unacknowledged_bits):
             return
         self.redelivery_counts.pop(index, None)
-        for consumer in self.consumers:
-            consumer.pending.discard(index)
+        self.dispatcher.acknowledged(index)
+        self._acknowledged()
 
     def acknowledge_up_to(self, ledger_id: int, entry_id: int, unacknowledged_bits: int | None) -> None:
         """Cumulative acknowledgement. A position past the last entry is ignored, as the broker does."""
@@ -170,31 +156,16 @@ class Subscription:
             return
         if unacknowledged_bits is None:
             self.cursor.acknowledge_up_to(count - 1)
-        elif self._limits.batch_index_acknowledgment:
+        elif self.limits.batch_index_acknowledgment:
             self.cursor.acknowledge_up_to(count - 1, unacknowledged_bits)
         else:
             self.cursor.acknowledge_up_to(count - 2)
+        self._acknowledged()
 
     def redeliver(self, consumer: Consumer, positions: list[tuple[int, int]], epoch: int | None) -> None:
-        """Deliver again what the consumer has not acknowledged: all of it, or for Shared the entries named."""
-        if self.type == SHARED:
-            indexes = set(consumer.pending)
-            if positions:
-                indexes.intersection_update(self.topic.find(*position) for position in positions)
-            for index in indexes:
-                self.redelivery_counts[index] = self.redelivery_counts.get(index, 0) + 1
-            self._give_back(consumer, indexes)
-        elif consumer is self.active:
-            if epoch is not None and (consumer.epoch is None or epoch > consumer.epoch):
-                consumer.epoch = epoch
-            self.cursor.rewind()
+        """Deliver again what the consumer has not acknowledged: all of it, or for Shared types the entries named."""
+        self.dispatcher.redeliver(consumer, positions, epoch)
         self.dispatch()
-
-    def _give_back(self, consumer: Consumer, indexes: set[int]) -> None:
-        """Take entries from a Shared consumer, to be delivered again."""
-        for index in indexes:
-            heapq.heappush(self._replay, index)
-        consumer.pending -= indexes
 
     # Dispatch
 
@@ -202,6 +173,9 @@ class Subscription:
         """The consumer takes that many more messages."""
         consumer.permits += permits
         self.dispatch()
+        if self._is_at_end and not consumer.told_end_of_topic:
+            consumer.told_end_of_topic = True
+            consumer.link.tell_end_of_topic(consumer)
 
     def dispatch(self) -> None:
         """Deliver what permits, entries and the links' buffers allow."""
@@ -209,54 +183,23 @@ class Subscription:
             return
         self._dispatching = True
         try:
-            if self.type == SHARED:
-                self._dispatch_shared()
-            else:
-                self._dispatch_to_active()
+            self.dispatcher.dispatch()
         finally:
             self._dispatching = False
 
-    def _dispatch_to_active(self) -> None:
-        consumer = self.active
-        while consumer and consumer.permits > 0 and consumer.link.writable:
-            entries_left = 1 if self._limits.precise_flow_control else self._limits.entries_per_read
-            entries_left = min(entries_left, consumer.permits)
-            bytes_left = self._limits.bytes_per_read
-            while entries_left > 0 and bytes_left > 0:
-                index = self.cursor.read(len(self.topic.entries))
-                if index is None:
-                    return
-                entries_left -= 1
-                bytes_left -= len(self.topic.entries[index].data)
-                self._deliver(consumer, index)
+    # The end of a terminated topic
 
-    def _dispatch_shared(self) -> None:
-        while consumer := self._next_ready():
-            index = self._next_shared_index()
-            if index is None:
-                return
-            self._turn += 1
-            consumer.pending.add(index)
-            self._deliver(consumer, index)
+    @property
+    def _is_at_end(self) -> bool:
+        return self.topic.is_terminated and self.cursor.acknowledged_before >= len(self.topic.entries)
 
-    def _next_ready(self) -> Consumer | None:
-        count = len(self.consumers)
-        for step in range(count):
-            consumer = self.consumers[(self._turn + step) % count]
-            if consumer.permits > 0 and consumer.link.writable:
-                self._turn = (self._turn + step) % count
-                return consumer
-        return None
+    def _acknowledged(self) -> None:
+        if self.topic.is_terminated:
+            self.tell_end_of_topic()
 
-    def _next_shared_index(self) -> int | None:
-        while self._replay:
-            index = heapq.heappop(self._replay)
-            if not self.cursor.is_acknowledged(index):
-                return index
-        return self.cursor.read(len(self.topic.entries))
-
-    def _deliver(self, consumer: Consumer, index: int) -> None:
-        entry = self.topic.entries[index]
-        bits = self.cursor.unacknowledged_bits(index)
-        consumer.permits -= entry.message_count if bits is None else bits.bit_count()
-        consumer.link.deliver(consumer, Delivery(entry, self.redelivery_counts.get(index, 0), bits))
+    def tell_end_of_topic(self) -> None:
+        """Tell all consumers, if nothing is left to be acknowledged."""
+        if self._is_at_end:
+            for consumer in self.consumers:
+                consumer.told_end_of_topic = True
+                consumer.link.tell_end_of_topic(consumer)
