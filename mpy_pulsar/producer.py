@@ -54,8 +54,7 @@ def make_producer(
     if irq_slots:
         from .features.irq import FromIrq
 
-        producer.irq = FromIrq(producer, irq_slots, irq_bytes)
-        producer.from_irq = producer.irq.put
+        FromIrq(producer, irq_slots, irq_bytes)
     return producer
 
 
@@ -81,7 +80,6 @@ class Producer(Endpoint):
         """core: ProducerCore. batching: may messages share a frame? block: does `send` wait for room?"""
         super().__init__(core)
         self._ring = core.ring
-        self.irq = self.from_irq = None  # see features/irq
         self.batching = batching
         self.block = block
         self._add = core.ring.add if batching else core.ring.add_unbatched
@@ -192,7 +190,7 @@ class Producer(Endpoint):
         core = self.core
         error = None
         if not core.failure:
-            # What came after the flush had begun would be taken and then thrown away; who still waits for room hears it.
+            # What came after the flush had begun would be taken and then thrown away. Who waits for room is told.
             self._ring.fail(AlreadyClosed("%s: closed" % core.topic))
             self.freed.set()
             try:

@@ -12,7 +12,9 @@ from mpy_pulsar.features.fields import add
 from tests.unit.fake_broker import TIME, opened_producer
 from tools.pulsar_api import message_class
 
-SINGLE, METADATA, COMMAND = (message_class(name) for name in ("SingleMessageMetadata", "MessageMetadata", "BaseCommand"))
+SINGLE = message_class("SingleMessageMetadata")
+METADATA = message_class("MessageMetadata")
+COMMAND = message_class("BaseCommand")
 texts = st.text(max_size=20)
 milliseconds = st.integers(0, (1 << 63) - 1)
 messages = st.fixed_dictionaries({

@@ -1,5 +1,5 @@
-"""Arbitrary sequences of sends, receipts, refusals, time-outs and lost links, against a model of a broker that weeds out
-duplicates: every message has one outcome, that outcome is true, and what is stored stands in order, once."""
+"""Arbitrary sequences of sends, receipts, refusals, time-outs and lost links, against a model of a broker that weeds
+out duplicates: every message has one outcome, that outcome is true, and what is stored stands in order, once."""
 from mpy_pulsar.core.handle import READY
 from mpy_pulsar.errors import ConnectError, PulsarError, QueueFull
 from mpy_pulsar.features.entries import add_entry
