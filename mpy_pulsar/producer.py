@@ -3,7 +3,7 @@ import asyncio
 
 from .core.producer_core import ProducerCore
 from .endpoint import Endpoint
-from .errors import MessageTooBig
+from .errors import AlreadyClosed, MessageTooBig, PulsarError, Timeout
 from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
 from .wire.batch import ENTRY_HEAD, BatchRing
 
@@ -59,8 +59,7 @@ def make_producer(
     if irq_slots:
         from .features.irq import FromIrq
 
-        producer.irq = FromIrq(producer, irq_slots, irq_bytes)
-        producer.from_irq = producer.irq.put
+        FromIrq(producer, irq_slots, irq_bytes)
     return producer
 
 
@@ -86,7 +85,6 @@ class Producer(Endpoint):
         """core: ProducerCore. batching: may messages share a frame? block: does `send` wait for room?"""
         super().__init__(core)
         self._ring = core.ring
-        self.irq = self.from_irq = None  # see features/irq
         self.batching = batching
         self.block = block
         self._add = core.ring.add if batching else core.ring.add_unbatched
@@ -194,9 +192,27 @@ class Producer(Endpoint):
 
         Cancelled, it goes on closing, but no longer waits for receipts.
         """
-        from .features.closing import close
-
-        await close(self)
+        core = self.core
+        error = None
+        if not core.failure:
+            # What came after the flush had begun would be taken and then thrown away. Who waits for room is told.
+            self._ring.fail(AlreadyClosed("%s: closed" % core.topic))
+            self.freed.set()
+            try:
+                await asyncio.wait_for(self.flush(), core.timeout / 1000)
+            except asyncio.TimeoutError:
+                error = Timeout(
+                    "%s: closed with messages without a receipt after %d ms: their fate is unknown"
+                    % (core.topic, core.timeout)
+                )
+            except PulsarError as refusal:
+                error = refusal
+            finally:
+                # Also where this is cancelled: the supervisor sees to the rest.
+                self._start_close()
+        await self._closed()
+        if error:
+            raise error
 
     def last_sequence_id(self):
         """The highest sequence id that the broker has confirmed, of before this producer too; -1: none."""

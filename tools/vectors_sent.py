@@ -93,6 +93,9 @@ def producing() -> list[Entry]:
         command("producer-reopened-with-epoch", "PRODUCER", **opened, producer_name="p", topic_epoch=2**56,
                 user_provided_producer_name=True, producer_access_mode="ExclusiveWithFencing",
                 initial_subscription_name="keeper", schema=schema),
+        *[command(f"producer-fences-in-epoch-{epoch}", "PRODUCER", **{**opened, "epoch": 2}, producer_name="press-17",
+                  user_provided_producer_name=False, producer_access_mode="ExclusiveWithFencing", topic_epoch=epoch)
+          for epoch in (0, 1, 2**28, 2**56)],
         command("send-one", "SEND", producer_id=0, sequence_id=0),
         command("send-of-batch", "SEND", producer_id=129, sequence_id=2**28 - 1, num_messages=200,
                 highest_sequence_id=2**28 + 198),

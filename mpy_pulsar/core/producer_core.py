@@ -109,6 +109,7 @@ class ProducerCore(Finding):
     def on_lost(self):
         if self.timeouts:
             self.wake = self.timeouts.attend
+        self.damaged = ()  # those are among what goes out again
         self.ring.rewind()
 
     def sweep(self, now):

@@ -14,7 +14,10 @@ from ..net.stream import ThreadSafeFlag
 
 
 class FromIrq:
-    """Slots between an interrupt, which fills them, and a task, which empties them; each moves one index only."""
+    """Slots between an interrupt, which fills them, and a task, which empties them; each moves one index only.
+
+    The producer that it is made for gets `irq`, this, and `from_irq`, its `put`.
+    """
 
     def __init__(self, producer, slots, size):
         """slots: messages that may wait, at least 1. size: bytes of the longest. To be made in the event loop."""
@@ -35,6 +38,8 @@ class FromIrq:
         self.put = guarded(self._put) if guarded else self._put
         self._room = producer.core.room
         producer.core.room = self._freed
+        producer.irq = self
+        producer.from_irq = self.put
         self._task = asyncio.create_task(self._run())
 
     def _put(self, buffer):

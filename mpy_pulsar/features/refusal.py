@@ -22,7 +22,7 @@ def on_send_error(core, sequence, code, text):
         if number < 0:
             return  # it has failed already, of waiting too long
         if code == _NOT_ALLOWED:
-            core.drop(number, error.again("; the message was not stored"))
+            core.drop(number, error.again(_refused(core, number)))
         else:
             _damaged(core, number, error)
     elif verdict(code, True) == "f":
@@ -30,10 +30,21 @@ def on_send_error(core, sequence, code, text):
         core.fail(error)
     else:
         if number >= 0:
-            # With the same ids again: a broker that weeds out duplicates may take it for one, and confirm what it
-            # never stored.
-            core.suspects = tuple([one for one in core.suspects if one >= core.ring.oldest]) + (number,)
+            _suspect(core, number)
         core.retry(error)
+
+
+def _suspect(core, number):
+    """It goes again with the same ids: a broker that weeds out duplicates may take it for one, and confirm what it
+    never stored."""
+    core.suspects = tuple([one for one in core.suspects if one >= core.ring.oldest]) + (number,)
+
+
+def _refused(core, number):
+    """What a refusal says of a message's fate, as the end of an error's text."""
+    if number < core.ring.resent:
+        return "; an earlier transmission of the message may have been stored: its fate is unknown"
+    return "; the message was not stored"
 
 
 def _find(ring, sequence):
@@ -52,13 +63,18 @@ def _damaged(core, number, error):
     slot = number % ring._slots
     buffer = ring.own.get(slot, ring.buffer)
     if not check(buffer, _checksum_at(buffer, ring.frame_start(slot)), ring.frame_end(slot)):
-        core.drop(number, error.again("; its bytes were damaged in this machine's memory: it was not stored"))
-        return
-    core.refusal = error
-    core.damaged += (number,)
-    # Should the link be lost before there is a slot for it.
-    core.suspects += (number,)
-    send_again(core)
+        core.drop(number, error.again("; it was damaged in this machine's memory" + _refused(core, number)))
+    elif number < ring.resent and number not in core.suspects:
+        # New ids could store it twice, where an earlier transmission has arrived.
+        _suspect(core, number)
+        core.retry(error)
+    elif number < ring.resent or number in core.requeued:
+        core.drop(number, error.again("; damaged on the way once more" + _refused(core, number)))
+    else:
+        core.refusal = error
+        core.damaged += (number,)
+        _suspect(core, number)  # should the link be lost before there is a slot for it
+        send_again(core)
 
 
 def send_again(core):
@@ -78,9 +94,6 @@ def send_again(core):
 def _requeue(core, number):
     ring = core.ring
     error = core.refusal
-    if number in core.requeued:
-        core.drop(number, error.again("; so was its second transmission: the message was not stored"))
-        return
     from .own_frames import requeue
 
     try:
@@ -118,9 +131,10 @@ def stored_nowhere(core, number):
         # Transmitted before; or with an id of the application's own that the broker had before this producer was made.
         if number not in core.suspects and not core.topic.startswith("non-persistent:"):
             return None
-    error = PulsarError(
-        "%s: the broker dropped %d messages of ours: they were not stored" % (core.topic, max(ring.size_of(number), 1))
-    )
+    error = PulsarError("%s: the broker %s" % (
+        core.topic, "refused a message and then took it for a duplicate: its fate is unknown"
+        if number in core.suspects else "dropped a message: it was not stored"
+    ))
     core.report(error)
     return error
 

@@ -192,6 +192,11 @@ def test_ids_of_its_own_are_weeded_out_where_the_broker_had_them(
 # Options
 
 
+async def _send_for_ever(producer: Any) -> None:
+    while True:
+        await producer.send(b"x")
+
+
 def test_access_modes_beside_apache_s_client(real_place: Place, apache: Any, apache_client: Connect) -> None:
     theirs = apache_client(real_place.url, real_place.token)
 
@@ -219,8 +224,7 @@ def test_access_modes_beside_apache_s_client(real_place: Place, apache: Any, apa
                 None, lambda: theirs.create_producer(topic, access_mode=apache.ProducerAccessMode.ExclusiveWithFencing)
             )
             with pytest.raises(PulsarError) as fenced:
-                while True:
-                    await held.send(b"x")
+                await _send_for_ever(held)
             assert fenced.value.error() == _FENCED
             third = await client.create_producer(topic, access_mode=ProducerAccessMode.ExclusiveWithFencing)
             await third.send(b"third")
@@ -309,7 +313,7 @@ def test_from_another_thread(real_place: Place, apache: Any, apache_client: Conn
     assert [message.data() for message in messages] == [b"%d" % number for number in range(100)]
 
 
-def test_a_send_timeout_says_that_nothing_was_sent(silent_url: str) -> None:
+def test_a_send_timeout_needs_a_producer_that_was_opened(silent_url: str) -> None:
     """No broker at all: opening fails first, and says so."""
 
     async def open_it() -> None:

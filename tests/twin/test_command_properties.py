@@ -43,6 +43,9 @@ CASES: list[tuple[bytes, str, Any]] = [
     (commands.producer(TOPIC, 1, 2, "name", 3, True, 2, [PROPERTY, PROPERTY]), "producer", API.CommandProducer(
         topic=TOPIC, producer_id=1, request_id=2, producer_name="name", metadata=[PROPERTY_READ] * 2, epoch=3,
         user_provided_producer_name=True, producer_access_mode=API.ProducerAccessMode.Value("WaitForExclusive"))),
+    (commands.producer(TOPIC, 1, 2, "name", 4, False, 3, None, 1 << 40), "producer", API.CommandProducer(
+        topic=TOPIC, producer_id=1, request_id=2, producer_name="name", epoch=4, user_provided_producer_name=False,
+        producer_access_mode=API.ProducerAccessMode.Value("ExclusiveWithFencing"), topic_epoch=1 << 40)),
     (commands.close(15, 6, 7), "close_producer", API.CommandCloseProducer(producer_id=6, request_id=7)),
     (commands.close(16, 6, 7), "close_consumer", API.CommandCloseConsumer(consumer_id=6, request_id=7)),
     (commands.PING_FRAME, "ping", API.CommandPing()),

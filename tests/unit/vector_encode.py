@@ -16,7 +16,7 @@ _PROTOCOL_VERSION = 21
 _NAMED = {
     2: ((1, 4, 5, 10), (3, 6)),
     4: ((1, 2, 3, 4, 5, 13), (6, 8, 9, 10, 17, 19)),
-    5: ((1, 2, 3, 8, 9, 10), (4, 6)),
+    5: ((1, 2, 3, 8, 9, 10), (4, 6, 11)),
     10: ((1, 2, 3), (4, 8)),
     11: ((1, 2), ()),
     12: ((1, 2), ()),
@@ -85,7 +85,7 @@ def _by_name(kind, pairs):
             return None
         return commands.connect(one(5), one(3), one(6))
     if kind == 5:
-        return commands.producer(one(1), one(2), one(3), one(4), one(8), one(9), one(10), values(6))
+        return commands.producer(one(1), one(2), one(3), one(4), one(8), one(9), one(10), values(6), one(11))
     if kind == 15 or kind == 16:
         return commands.close(kind, one(1), one(2))
     if kind == 18:
