@@ -83,8 +83,8 @@ def main() -> int:
         return 1
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(record(costs, interpreter.name), indent=1) + "\n")
-    print(f"Import from .mpy on {interpreter.name}, in bytes; heap: the mean of {len(STARTS)} starts, on top of asyncio's"
-          f" own {next(iter(costs.values())).asyncio:,.0f}\n")
+    print(f"Import from .mpy on {interpreter.name}, in bytes; heap: the mean of {len(STARTS)} starts, on top of"
+          f" asyncio's own {next(iter(costs.values())).asyncio:,.0f}\n")
     print(table(costs), end="")
     return 0
 

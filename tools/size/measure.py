@@ -1,4 +1,4 @@
-"""Measures import heap and .mpy bytes: compiles a folder, finds the order of imports, runs the probe in several states."""
+"""Measures import heap and .mpy bytes: compiles a folder, orders the imports, runs the probe in several states."""
 from __future__ import annotations
 
 import ast

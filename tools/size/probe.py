@@ -1,7 +1,7 @@
 """Runs on MicroPython: what each import adds to the heap in use. Started by tools.size.measure.
 
-Arguments: how many names to intern first, then modules. Prints a line of numbers: the heap that asyncio takes, then that of
-each module, all after a collection.
+Arguments: how many names to intern first, then modules. Prints a line of numbers: the heap that asyncio takes, then
+that of each module, all after a collection.
 """
 import gc
 import sys
