@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,20 +30,22 @@ class Bundle:
 
 def build(root: Path, build_set: BuildSet, kernels: str = PLAIN, steps: Sequence[str] = STEPS,
           together: bool = False, extra: Mapping[str, Sequence[str]] | None = None,
-          folders: Mapping[str, Path] | None = None) -> Bundle:
+          folders: Mapping[str, Path] | None = None, kept: Iterable[str] = ()) -> Bundle:
     """Bundle the package in the folder `root`. Raises BundleError where the source does what cannot be followed.
 
     kernels: PLAIN, or VIPER for a file of native code beside the bundle. steps: those of STEPS to be taken. together:
     what the source loads on demand is in the one file as well. extra: modules to take in besides, each with the names
-    of it that must survive; `folders` says where their top packages are.
+    of it that must survive; `folders` says where their top packages are. kept: attributes that keep their names.
     """
     reader = Reader({PACKAGE: root, **(folders or {})}, kernels)
     homes = sets.homes_of(reader)
+    reader.homes = {**dict.fromkeys(sets.error_names(reader), sets.ERRORS), **homes}
     apart = (sets.KERNELS_VIPER,) if kernels == VIPER else ()
     extra = extra or {}
     order, units = units_of(reader, [*build_set.roots, *extra], homes.values(), apart, together)
     public = sets.public_of(reader, order, homes)
     public.roots |= {name for names in extra.values() for name in names}
+    public.attributes |= {*kept}
     program = merge(reader, order, units, public, build_set.without)
     if "fold" in steps:
         fold(program)

@@ -48,9 +48,8 @@ def fold(program: Program) -> None:
 
 
 def _without_const(node: ast.expr) -> ast.expr:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "const" and len(node.args) == 1:
-        return node.args[0]
-    return node
+    is_const = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "const"
+    return node.args[0] if is_const and isinstance(node, ast.Call) else node
 
 
 def _constant(node: ast.expr, scopes: Scopes, values: dict[str, ast.expr]) -> object:

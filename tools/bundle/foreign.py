@@ -7,17 +7,17 @@ from types import GeneratorType
 # same places: neither heap nor, but for a byte or two, room in the file. Only those that are identifiers, no built-in
 # exceptions and no special methods.
 ROM_NAMES = tuple("""
-    abs all any append args bool builtins bytearray bytecode bytes callable chr classmethod clear close const copy count
-    dict dir divmod end endswith eval exec extend find format from_bytes get getattr globals hasattr hash id index insert
-    int intersection isalpha isdigit isinstance islower isspace issubclass isupper items iter join key keys len list
-    little locals lower lstrip main map micropython next object open ord pop popitem pow print range read readinto
-    readline remove replace repr reverse rfind rindex round rsplit rstrip self send sep set setattr setdefault sort
-    sorted split start startswith staticmethod step stop str strip sum super throw to_bytes tuple type update upper value
-    values write zip
+    abs all any append args bool builtins bytearray bytecode bytes callable chr classmethod clear close const copy
+    count dict dir divmod end endswith eval exec extend find format from_bytes get getattr globals hasattr hash id
+    index insert int intersection isalpha isdigit isinstance islower isspace issubclass isupper items iter join key
+    keys len list little locals lower lstrip main map micropython next object open ord pop popitem pow print range
+    read readinto readline remove replace repr reverse rfind rindex round rsplit rstrip self send sep set setattr
+    setdefault sort sorted split start startswith staticmethod step stop str strip sum super throw to_bytes tuple
+    type update upper value values write zip
 """.split())
 
-# Attributes of objects of other packages that the sources use or may use. Names of ours that are equal stay as they are;
-# a test compares this list with the type stubs.
+# Attributes of objects of other packages that the sources use or may use. Names of ours that are equal stay as they
+# are; a test compares this list with the type stubs.
 _OTHERS = """
     CERT_NONE CERT_REQUIRED Event Lock PROTOCOL_TLS_CLIENT SOCK_STREAM SSLContext TimeoutError ThreadSafeFlag
     accept access add bind cancel cert_store clear close connect core create_task current_task digest done errno

@@ -60,7 +60,7 @@ def units_of(reader: Reader, roots: Sequence[str], lazy: Iterable[str], apart: I
 
 def _name_units(reader: Reader, order: list[str], main: set[str], kept: set[str]) -> dict[str, str]:
     """The unit of each module: MAIN, its own, or that of the only module that imports it."""
-    units = {name: MAIN for name in main}
+    units = dict.fromkeys(main, MAIN)
     on_demand = {name for module in order for name in reader.read(module).lazy} | kept
     for name in reversed(order):
         if name in units:
@@ -103,6 +103,7 @@ class _Merger:
         self.public = public
         self.symbols: dict[str, dict[str, Entity]] = {}  # by module, what its global names stand for
         self.final: dict[Entity, str] = {}
+        self.placed: list[ast.Name] = []  # names that were given their final spelling
 
     def merge(self) -> Program:
         for module in self.modules:
@@ -119,6 +120,11 @@ class _Merger:
             if entity.ours and entity.name:
                 origins[name] = f"{entity.module.partition('.')[2] or entity.module}.{entity.name}"
         tree = ast.Module([*self._outer_imports(), *body], [])
+        scopes = Scopes(tree)
+        for node in self.placed:
+            if not scopes.is_global(node):
+                raise BundleError(f"line {node.lineno}: {node.id} is global, and a function hides that name: rename its"
+                                  " local variable")
         return Program(ast.fix_missing_locations(tree), self.public, origins)
 
     def _symbols(self, module: Module) -> dict[str, Entity]:
@@ -138,11 +144,9 @@ class _Merger:
     def _imported(self, node: ast.Import | ast.ImportFrom) -> list[tuple[str, Entity]]:
         """The names that an import binds, and what they stand for."""
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                if self.reader.is_ours(alias.name) and not alias.asname:
-                    raise BundleError(f"`import {alias.name}`: name the module with `as`, or import from it")
+            # `import a.b` of ours, without `as`, only loads the module: the name that it binds is not followed.
             return [(alias.asname or alias.name, Entity(alias.name, None, self.reader.is_ours(alias.name)))
-                    for alias in node.names]
+                    for alias in node.names if alias.asname or not self.reader.is_ours(alias.name)]
         module = node.module or ""
         ours = self.reader.is_ours(module)
         return [(alias.asname or alias.name, Entity(module, alias.name, ours)) for alias in node.names]
@@ -170,10 +174,7 @@ class _Merger:
                 entity = self.resolve(entity)
                 if name != (entity.name or entity.module):
                     aliased.add(entity)
-            for node in ast.walk(module.tree):
-                if isinstance(node, ast.ImportFrom) and self.reader.ours_of(node):
-                    aliased.update(self.resolve(entity) for here, entity in self._imported(node)
-                                   if here != self.resolve(entity).name)
+            aliased |= self._under_another_name(module)
         taken = set(self.public.roots)
         for module in self.modules:
             for entity in self.symbols[module.name].values():
@@ -187,6 +188,24 @@ class _Merger:
                     name = f"{entity.module.rpartition('.')[2]}_{name}"
                 taken.add(name)
                 self.final[entity] = name
+
+    def _under_another_name(self, module: Module) -> set[Entity]:
+        """What functions import by another name, and what is reached through a module's name."""
+        found = set()
+        places: dict[str, str] = {}
+        for node in ast.walk(module.tree):
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and self.reader.ours_of(node):
+                for here, entity in self._imported(node):
+                    if entity.name:
+                        entity = self.resolve(entity)
+                        found |= {entity} if here != entity.name else set()
+                    else:
+                        places[here] = entity.module
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in places:
+                if node.attr in self.symbols.get(places[node.value.id], ()):
+                    found.add(self.resolve(Entity(places[node.value.id], node.attr, True)))
+        return found
 
     def _rewrite(self, module: Module) -> None:
         """Give all names of a module their final spelling, and take its imports out."""
@@ -219,7 +238,9 @@ class _Merger:
                 if entity and entity.ours and not entity.name:
                     if not isinstance(node.ctx, ast.Load):
                         raise BundleError(f"{module.name}:{node.lineno}: assigns to {node.attr} of a module of ours")
-                    return ast.Name(self.final[self.resolve(Entity(entity.module, node.attr, True))], node.ctx)
+                    name = self.final[self.resolve(Entity(entity.module, node.attr, True))]
+                    self.placed.append(ast.copy_location(ast.Name(name, node.ctx), node))
+                    return self.placed[-1]
             elif isinstance(node, ast.Name):
                 entity = meaning(node)
                 if entity and (entity.name or not entity.ours):
@@ -240,6 +261,7 @@ class _Merger:
         rewrite(tree, change)
         for name_node, name in final.items():
             name_node.id = name
+            self.placed.append(name_node)
         # What is left is bound here, or, by an import, in a head that all units share.
         tree.body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
         for node in tree.body:

@@ -34,6 +34,8 @@ class Program:
     """By global name: where it stands in the source, such as `wire.batch.BatchRing`."""
     renamed: dict[str, str] = field(default_factory=dict)
     """What `renaming` did: new names by old ones, `.name` for attributes and methods."""
+    functions: dict[str, list[str]] = field(default_factory=dict)
+    """By a function's new name: the functions and methods of the source that have it, with module and class."""
 
     def homes(self) -> dict[str, str]:
         """By global name: the unit that binds it. Imports of other packages belong to none."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.bundle.scopes import DEFINITIONS, NAMED_FUNCTIONS, BundleError, arguments_of
+from tools.bundle.scopes import DEFINITIONS, NAMED_FUNCTIONS, BundleError, arguments_of, rewrite
 
 PACKAGE = "mpy_pulsar"
 PLAIN, VIPER = "plain", "viper"
@@ -35,6 +35,8 @@ class Reader:
         self._folders = folders
         self._kernels = kernels
         self._modules: dict[str, Module] = {}
+        self.homes: dict[str, str] = {}
+        """By public name of the package: its module. For `from mpy_pulsar import Client`, as programs have it."""
 
     def is_ours(self, name: str) -> bool:
         """Does that dotted name belong to one of the folders?"""
@@ -42,11 +44,15 @@ class Reader:
 
     def path(self, name: str) -> Path:
         """The file of a module of ours; BundleError where there is none."""
+        found = self._find(name)
+        if not found:
+            raise BundleError(f"there is no module {name}")
+        return found
+
+    def _find(self, name: str) -> Path | None:
         place = self._folders[name.split(".")[0]].joinpath(*name.split("."))
-        for choice in (place.with_suffix(".py"), place / "__init__.py"):
-            if choice.is_file():
-                return choice
-        raise BundleError(f"there is no module {name} at {place}")
+        choices = (place.with_suffix(".py"), place / "__init__.py")
+        return next((choice for choice in choices if choice.is_file()), None)
 
     def read(self, name: str) -> Module:
         """The module of that name."""
@@ -67,8 +73,28 @@ class Reader:
                 base = base[:len(base) - node.level + is_package]
                 node.module = ".".join(base + ([node.module] if node.module else []))
                 node.level = 0
+        if name.split(".")[0] != PACKAGE:
+            rewrite(tree, self._of_a_test)
         self._collect(module, tree, False)
         return module
+
+    def _of_a_test(self, node: ast.AST) -> ast.AST | list[ast.stmt]:
+        """What programs and tests may do and the package does not: asserts, and imports from a package."""
+        if isinstance(node, ast.Assert):  # which mpy-cross would leave out
+            error = ast.Call(ast.Name("AssertionError", ast.Load()), [node.msg] if node.msg else [], [])
+            return ast.If(ast.UnaryOp(ast.Not(), node.test), [ast.Raise(error)], [])
+        if isinstance(node, ast.ImportFrom) and node.module and self.is_ours(node.module):
+            parts: list[ast.stmt] = []
+            for alias in node.names:
+                here = alias.asname or alias.name
+                if node.module == PACKAGE and alias.name in self.homes:
+                    parts.append(ast.ImportFrom(self.homes[alias.name], [alias], 0))
+                elif self._find(f"{node.module}.{alias.name}"):
+                    parts.append(ast.Import([ast.alias(f"{node.module}.{alias.name}", here)]))
+                else:
+                    parts.append(ast.ImportFrom(node.module, [alias], 0))
+            return parts
+        return node
 
     def _chosen(self, name: str, body: list[ast.stmt]) -> Iterator[ast.stmt]:
         """The statements of a module that are left when its choices of interpreter and kernels are made."""

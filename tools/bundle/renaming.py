@@ -127,7 +127,7 @@ class _Renamer:
         return next(name for name in fresh_names(()) if not users.get(name, set()) & mine)
 
     def _groups(self) -> tuple[dict[str, set[str]], set[str]]:
-        """By the topmost class of a hierarchy: all its attributes; and those groups that inherit from others' classes."""
+        """By the topmost class of a hierarchy: all its attributes; and the groups that inherit from others' classes."""
         classes = {node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}
         parents = {name: node.bases[0].id if node.bases and isinstance(node.bases[0], ast.Name) else None
                    for name, node in classes.items()}
@@ -205,7 +205,10 @@ class _Renamer:
                         argument.arg = self.locals.get((inner, argument.arg), argument.arg)
                     self._apply_inside(inner)
             names = self.attributes if owner else self.globals
-            function.name = names.get(function.name, function.name)
+            place = self.program.origins.get(owner.name if owner else function.name, function.name)
+            new = names.get(function.name, function.name)
+            self.program.functions.setdefault(new, []).append(f"{place}.{function.name}" if owner else place)
+            function.name = new
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Attribute):
                 node.attr = self.attributes.get(node.attr, node.attr)

@@ -72,7 +72,7 @@ def bound_names(scope: ast.AST) -> set[str]:
 
 
 class Scopes:
-    """For every Name of a module: its kind (GLOBAL, LOCAL, CLASS, BUILTIN) and, for a local, the function that binds it.
+    """For every Name of a module: its kind (GLOBAL, LOCAL, CLASS, BUILTIN); for a local, the function that binds it.
 
     Made once and valid until the tree changes. Names in annotations have no entry: they are never evaluated.
     """
@@ -169,14 +169,18 @@ def fill_blocks(tree: ast.AST) -> None:
 
 
 def functions_of(tree: ast.Module) -> Iterator[tuple[ast.ClassDef | None, Function]]:
-    """Every function of the module and every method of its classes, with its class."""
-    for node in tree.body:
+    """Every function of the module and every method of its classes, with its class; also those in `if` and `try`."""
+    todo: list[ast.AST] = [*tree.body]
+    while todo:
+        node = todo.pop(0)
         if isinstance(node, NAMED_FUNCTIONS):
             yield None, node
         elif isinstance(node, ast.ClassDef):
             for member in node.body:
                 if isinstance(member, NAMED_FUNCTIONS):
                     yield node, member
+        else:
+            todo[0:0] = [one for one in ast.iter_child_nodes(node) if isinstance(one, (ast.stmt, ast.ExceptHandler))]
 
 
 def target_name(node: ast.stmt) -> str | None:

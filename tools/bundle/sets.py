@@ -41,7 +41,7 @@ SETS = {
 HELD = {f"{PACKAGE}.core.message": ("Message",)}
 # Names without an underscore that are nevertheless ours alone: classes, or one attribute of a class.
 HIDDEN = frozenset({
-    "Ticket", "NoAuthentication", "Endpoint.opened", "Endpoint.core", "MessageId.encoded", "AuthenticationToken.secret",
+    "Ticket", "NoAuthentication", "Endpoint.opened", "Endpoint.core", "MessageId.encoded",
 })  # fmt: skip
 
 
@@ -88,7 +88,6 @@ def public_of(reader: Reader, order: list[str], homes: dict[str, str]) -> Public
         if held and not name.startswith("_") and name not in HIDDEN:
             public.classes.add(name)
             public.attributes |= _public_attributes(node)
-    # Programs may write credentials of their own; where they say nothing of `secret`, AuthenticationToken's word counts.
     return public
 
 

@@ -13,7 +13,7 @@ class _Names:
 
 def _used():
     gc.collect()
-    return gc.mem_alloc()
+    return gc.mem_alloc()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _main(count, modules):
