@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tools.bundle import sets
 from tools.bundle.emitting import unit_sources
+from tools.bundle.flattening import flatten
 from tools.bundle.folding import fold
+from tools.bundle.inlining import inline
 from tools.bundle.merging import merge, units_of
 from tools.bundle.program import Program
 from tools.bundle.reading import PACKAGE, PLAIN, VIPER, Reader
@@ -16,7 +18,7 @@ from tools.bundle.renaming import rename
 from tools.bundle.sets import BuildSet
 from tools.bundle.shaking import shake
 
-STEPS = ("merge", "fold", "shake", "rename")
+STEPS = ("merge", "fold", "shake", "flatten", "inline", "rename")
 
 
 @dataclass
@@ -50,6 +52,11 @@ def build(root: Path, build_set: BuildSet, kernels: str = PLAIN, steps: Sequence
     if "fold" in steps:
         fold(program)
     if "shake" in steps:
+        shake(program)
+    if "flatten" in steps:
+        flatten(program)
+    if "inline" in steps:
+        inline(program)
         shake(program)
     if "rename" in steps:
         rename(program)
