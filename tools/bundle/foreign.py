@@ -16,6 +16,13 @@ ROM_NAMES = tuple("""
     type update upper value values write zip
 """.split())
 
+# Names that modules of every port have: in ROM as well, though written out in the .mpy file. Short ones only.
+MORE_ROM_NAMES = tuple("""
+    e pi sin cos tan exp log path argv exit sqrt pack dump load sub poll acos asin atan ceil fabs fmod tell seek loads
+    dumps match floor trunc group schedule search unpack mem_free modules version disable enable platform sleep_us
+    calcsize stdin stdout register unregister
+""".split())
+
 # Attributes of objects of other packages that the sources use or may use. Names of ours that are equal stay as they
 # are; a test compares this list with the type stubs.
 _OTHERS = """

@@ -80,11 +80,16 @@ class _Round:
             return None
         return found[0] if is_plain(found[0].function) else None
 
-    def _callee_of(self, call: ast.Call, owner: ast.ClassDef | None) -> _Callee | None:
-        """What a call calls: a method of the same class by `self.name(…)`, or a function of ours."""
+    def _callee_of(self, call: ast.Call, owner: ast.ClassDef | None, wide: bool = False) -> _Callee | None:
+        """What a call calls: a method of the same class by `self.name(…)`, or a function of ours.
+
+        wide: also a method of whatever a local variable holds; its name says whose it is, since no other class has it.
+        """
         target = call.func
         if any(isinstance(one, ast.Starred) for one in call.args) or any(not one.arg for one in call.keywords):
             return None
+        if wide and isinstance(target, ast.Attribute) and self.scopes.kind(target.value) == LOCAL:
+            return self._candidate((True, target.attr))
         if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
             found = self._candidate((True, target.attr))
             return found if found and found.home is owner else None
@@ -200,7 +205,7 @@ class _Round:
         def change(node: ast.AST) -> ast.AST:
             if not isinstance(node, ast.Call) or done or unit_of(node) != unit_of(callee.function):
                 return node
-            if self._callee_of(node, callee.home) is not callee:
+            if self._callee_of(node, callee.home, True) is not callee:
                 return node
             given = given_arguments(callee.function, node)
             if given is None or not self._may_be_put(expression, given):

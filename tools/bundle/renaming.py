@@ -10,7 +10,7 @@ import string
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tools.bundle.foreign import FOREIGN, INHERITED, ROM_NAMES
+from tools.bundle.foreign import FOREIGN, INHERITED, MORE_ROM_NAMES, ROM_NAMES
 from tools.bundle.program import Program
 from tools.bundle.scopes import (
     BUILTIN, CLASS, FUNCTIONS, LOCAL, NAMED_FUNCTIONS, BundleError, Function, Scopes, arguments_of, bound_names,
@@ -29,7 +29,7 @@ def rename(program: Program) -> None:
 def fresh_names(avoid: Iterable[str]) -> Iterator[str]:
     """ROM names, then letters, without those to avoid."""
     avoid = set(avoid) | _WORDS
-    yield from (name for name in ROM_NAMES if name not in avoid and name not in _KEPT_ARGUMENTS)
+    yield from (name for name in (*ROM_NAMES, *MORE_ROM_NAMES) if name not in avoid and name not in _KEPT_ARGUMENTS)
     letters = string.ascii_lowercase
     yield from (one for one in letters if one not in avoid)
     yield from (one + two for one in letters for two in letters + string.digits if one + two not in avoid)
@@ -191,6 +191,9 @@ class _Renamer:
     # All at once
 
     def _apply(self) -> None:
+        # What is reached through the name of another package's module is never ours.
+        imported = {name for node in self.tree.body if isinstance(node, ast.Import) for name in imported_names(node)}
+        modules = {node for node in self.scopes.kinds if self.scopes.is_global(node) and node.id in imported}
         for node, kind in self.scopes.kinds.items():
             if kind == LOCAL:
                 node.id = self.locals.get((self.scopes.owners[node], node.id), node.id)
@@ -211,7 +214,8 @@ class _Renamer:
             function.name = new
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Attribute):
-                node.attr = self.attributes.get(node.attr, node.attr)
+                if not isinstance(node.value, ast.Name) or node.value not in modules:
+                    node.attr = self.attributes.get(node.attr, node.attr)
             elif isinstance(node, ast.ClassDef):
                 node.name = self.globals.get(node.name, node.name)
             elif isinstance(node, ast.Global):
