@@ -14,8 +14,8 @@ from tools.bundle.reading import PLAIN, Reader
 MAIN = "pkg.main"
 
 
-def merged(folder: Path, files: Mapping[str, str] | str, roots: Iterable[str] = ("run",), attributes: Iterable[str] = (),
-           classes: Iterable[str] = (), kernels: str = PLAIN) -> Program:
+def merged(folder: Path, files: Mapping[str, str] | str, roots: Iterable[str] = ("run",),
+           attributes: Iterable[str] = (), classes: Iterable[str] = (), kernels: str = PLAIN) -> Program:
     """The package `pkg` of these modules, merged from `pkg.main` on; a text alone is that module's.
 
     roots, attributes, classes: what is public, see Public.

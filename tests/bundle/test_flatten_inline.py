@@ -44,7 +44,8 @@ def test_a_class_with_one_subclass_becomes_part_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [
-    "class Second(Top):\n    pass\n", "def make():\n    return Top(1)\n", "def is_top(x):\n    return isinstance(x, Top)\n",
+    "class Second(Top):\n    pass\n", "def make():\n    return Top(1)\n",
+    "def is_top(x):\n    return isinstance(x, Top)\n",
 ])  # fmt: skip
 def test_a_class_that_is_used_elsewhere_stays(more: str, tmp_path: Path) -> None:
     program = merged(tmp_path, _FAMILY + more)
@@ -208,5 +209,5 @@ def test_what_cannot_move_stays(name: str, source: str, tmp_path: Path) -> None:
 
 def test_a_small_function_does_not_become_a_large_one(tmp_path: Path) -> None:
     """Its calls would take heap for their variables, where they took none."""
-    inlined(tmp_path, "def part(x):\n    a = x\n    b = a + 1\n    c = b + a\n    d = c + b\n    e = d + c\n    return e\n"
-                      "def run(x):\n    y = 1\n    z = part(x)\n    return y + z\n")
+    inlined(tmp_path, "def part(x):\n    a = x\n    b = a + 1\n    c = b + a\n    d = c + b\n    e = d + c\n"
+                      "    return e\ndef run(x):\n    y = 1\n    z = part(x)\n    return y + z\n")

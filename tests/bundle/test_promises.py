@@ -52,7 +52,7 @@ def test_everything_public_is_in_a_bundle_of_both() -> None:
 
 @pytest.mark.parametrize(("source", "word"), [
     ("def f(x, name):\n    return getattr(x, name)", "write the attribute out"),
-    ("class A:\n    def __init__(self):\n        self.own = 1\ndef f(x):\n    return hasattr(x, 'own')", "of mpy_pulsar"),
+    ("class A:\n    def f(self):\n        self.own = 1\ndef f(x):\n    return hasattr(x, 'own')", "of mpy_pulsar"),
     ("def f():\n    return globals()", "sees names"),
     ("def f(x):\n    return x.__dict__", "reads __dict__"),
     ("def f(kind):\n    return kind.__name__", "reads __name__"),
@@ -93,6 +93,7 @@ def test_what_is_allowed(source: str) -> None:
 
 def test_stubs_are_read(tmp_path: Path) -> None:
     (tmp_path / "thing").mkdir()
-    (tmp_path / "thing" / "__init__.pyi").write_text("class T:\n    x: int\n    def y(self): ...\n    _z = 1\ndef f(): ...\n")
+    text = "class T:\n    x: int\n    def y(self): ...\n    _z = 1\ndef f(): ...\n"
+    (tmp_path / "thing" / "__init__.pyi").write_text(text)
     (tmp_path / "other.pyi").write_text("class O:\n    w: int\n")
     assert names_in_stubs(tmp_path, ["thing", "other"]) == {"x": "thing.T", "y": "thing.T", "w": "other.O"}

@@ -198,8 +198,8 @@ def test_bundles_are_made_and_said(name: str, tmp_path: Path, monkeypatch: pytes
     plain, native = tmp_path / name / PLAIN / "mpy_pulsar", tmp_path / name / "armv6m" / "mpy_pulsar"
     assert not (plain / "kernels_viper.mpy").exists() and (native / "kernels_viper.mpy").exists()
     assert (plain / "__init__.mpy").stat().st_size > (native / "__init__.mpy").stat().st_size
-    classes = {node.name for node in ast.walk(ast.parse((tmp_path / name / PLAIN / "source" / "__init__.py").read_text()))
-               if isinstance(node, ast.ClassDef)}
+    source = (tmp_path / name / PLAIN / "source" / "__init__.py").read_text()
+    classes = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)}
     assert {"Client", "AuthenticationToken", "PulsarError"} <= classes
 
 

@@ -1,7 +1,7 @@
 """What the sources promise the bundler, and where they break it: `problems_of` says in which line, and what to do.
 
-The bundler follows names, not values. So an attribute must be written as `object.name`, never as a text; it must be set
-on `self` somewhere, or nobody knows whose it is; and it must not be called like an attribute of somebody else's objects.
+The bundler follows names, not values. So an attribute must be written as `object.name`, never as a text; it must be
+set on `self` somewhere, or nobody knows whose it is; and it must not be called like one of somebody else's objects.
 """
 from __future__ import annotations
 
@@ -62,9 +62,10 @@ def problems_of(modules: Collection[Module], foreign: Mapping[str, str] | None =
                 problems.append(f"{module.name}:{getattr(node, 'lineno', 0)}: {text}")
         problems += [f"{module.name}:{line}: {text}" for line, text in _of_classes(module.tree)]
     for name, owner in sorted(ours.items()):
-        if name in (foreign or {}) and name not in FOREIGN and name not in kept and not name.startswith("__"):
-            problems.append(f"{owner}: its attribute {name} is called like one of {(foreign or {})[name]}: rename it, or"
-                            " add it to the list in tools/bundle/foreign.py, by which it keeps its name")
+        other = (foreign or {}).get(name)
+        if other and name not in FOREIGN and name not in kept and not name.startswith("__"):
+            problems.append(f"{owner}: its attribute {name} is called like one of {other}: rename it, or add it to the"
+                            " list in tools/bundle/foreign.py, by which it keeps its name")
     return problems
 
 
@@ -92,7 +93,7 @@ def _of_call(node: ast.Call, ours: Mapping[str, str], functions: Mapping[str, as
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     if name in _BY_TEXT:
         word = node.args[1] if len(node.args) > 1 else None
-        if not isinstance(word, ast.Constant):
+        if not isinstance(word, ast.Constant) or not isinstance(word.value, str):
             yield f"{name}() with a name made at run time: write the attribute out"
         elif word.value in ours:
             yield f"{name}() with {word.value!r}, an attribute of {ours[word.value]}: write it out"
@@ -101,8 +102,8 @@ def _of_call(node: ast.Call, ours: Mapping[str, str], functions: Mapping[str, as
     if any(not keyword.arg for keyword in node.keywords):
         callee = functions.get(name)
         if not isinstance(callee, NAMED_FUNCTIONS) or not callee.args.kwonlyargs:
-            yield (f"`**` into {name or ast.unparse(node.func)}: only parameters behind a `*` keep their names, and only"
-                   " functions at the top of a module are looked at")
+            yield (f"`**` into {name or ast.unparse(node.func)}: only parameters behind a `*` keep their names, and"
+                   " only functions at the top of a module are looked at")
 
 
 def _of_classes(tree: ast.Module) -> Iterator[tuple[int, str]]:
