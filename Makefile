@@ -2,7 +2,7 @@
 # that must be there beforehand, and what a target needs besides it names itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python ready demo test lint vectors broker broker-real package lock clean
+.PHONY: help setup python ready demo test lint vectors size bundle broker broker-real package lock clean
 
 # MicroPython's wheel exists for CPython 3.11 to 3.13, so those are looked for before a later one is taken.
 PYTHON ?= $(shell for bounds in '(3, 11) <= v < (3, 14)' 'v >= (3, 14)'; do \
@@ -31,6 +31,12 @@ lint: ready ## ruff, types against CPython and MicroPython, mpy-cross
 
 vectors: ready ## make the test vectors anew
 	@$(VENV) -m tools.vectors make
+
+size: ready ## what importing a producer or consumer costs a board, in bytes; into build/size.json
+	@$(VENV) -m tools.size
+
+bundle: ready ## one small module for boards from the package, into build/bundle/
+	@$(VENV) -m tools.bundle
 
 broker: ready ## run the development broker
 	@$(VENV) -m tools.devbroker

@@ -1,0 +1,1 @@
+"""Tests of tools.bundle: each step, the artifact, and what the sources promise."""

@@ -1,0 +1,1 @@
+"""What importing the package costs a board: bytes of .mpy files and bytes of heap; see docs/size.md."""
