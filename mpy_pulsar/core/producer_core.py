@@ -54,6 +54,7 @@ class ProducerCore(Finding):
         self._topic_epoch = None
         self._frame_most = 0  # bytes
         self._delay = delay
+        self.due = NEVER  # here, since a first store may grow the object, which a locked heap forbids
         self._opened = -1  # the batch whose delay is counted, and since when
         self._opened_at = 0
         self._start_at(first)
