@@ -3,7 +3,7 @@ import asyncio
 
 from .core.producer_core import ProducerCore
 from .endpoint import Endpoint
-from .errors import AlreadyClosed, MessageTooBig, PulsarError, Timeout
+from .errors import AlreadyClosed, PulsarError, Timeout
 from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
 from .wire.batch import ENTRY_HEAD, BatchRing
 
@@ -40,7 +40,7 @@ def make_producer(
         batching_max_messages < 1 or batching_max_allowed_size_in_bytes < 1 or batching_max_publish_delay_ms < 0
         or max_pending_messages < 0 or send_timeout_millis < 0 or not 0 <= access_mode <= 3
     ):
-        raise ValueError("batching limits are at least 1, all else at least 0, access_mode at most 3")
+        raise ValueError("batching limits: at least 1; access_mode: 0 to 3; all else: at least 0")
     ring = BatchRing(buffer, producer_id, BATCHES, batching_max_messages, batching_max_allowed_size_in_bytes)
     if max_pending_messages:
         ring.max_pending = max_pending_messages
@@ -55,7 +55,10 @@ def make_producer(
         from .features.send_timeout import SendTimeout
 
         SendTimeout(core, send_timeout_millis)
-    producer = Producer(core, batching_enabled, block_if_queue_full)
+    kind = Producer
+    if LARGE_MESSAGES:
+        from .features.large import LargeProducer as kind
+    producer = kind(core, batching_enabled, block_if_queue_full)
     if irq_slots:
         from .features.irq import FromIrq
 
@@ -88,6 +91,7 @@ class Producer(Endpoint):
         self.batching = batching
         self.block = block
         self._add = core.ring.add if batching else core.ring.add_unbatched
+        self._refuse_unfit = core.ring.refuse_unfit
         self.freed = asyncio.Event()
         self.line = None  # the Lock by which those take turns who wait for room
         self.waiting = 0  # how many they are
@@ -100,15 +104,7 @@ class Producer(Endpoint):
         """
         if content.__class__ is str:
             raise TypeError("a message is bytes: encode the str first")
-        try:
-            wake = self._add(content)
-        except MessageTooBig:
-            if not LARGE_MESSAGES:
-                raise
-            from .features.fields import add_large
-
-            wake = add_large(self.core, content, None)
-        if wake:
+        if self._add(content):
             self.core.wake()
 
     async def send(
@@ -153,19 +149,13 @@ class Producer(Endpoint):
 
     def has_room(self, size):
         """Will `send_nowait` take a message of `size` bytes now? bool; allocates nothing."""
-        if LARGE_MESSAGES and not self._ring.has_room(size):
-            from .features.own_frames import has_room
-
-            return has_room(self._ring, size)
         return self._ring.has_room(size)
 
     async def room(self, size):
         """Until `send_nowait` takes a message of `size` bytes. Raises what ended the producer, or MessageTooBig."""
-        ring = self._ring
         while not self.has_room(size):
             self.core.check()
-            if not LARGE_MESSAGES or size + ENTRY_HEAD > ring.largest:
-                ring.refuse_unfit(size + ENTRY_HEAD)
+            self._refuse_unfit(size + ENTRY_HEAD)
             self.core.wake()
             self.freed.clear()
             await self.freed.wait()
@@ -202,7 +192,7 @@ class Producer(Endpoint):
                 await asyncio.wait_for(self.flush(), core.timeout / 1000)
             except asyncio.TimeoutError:
                 error = Timeout(
-                    "%s: closed with messages without a receipt after %d ms: their fate is unknown"
+                    "%s: closed, messages without a receipt after %d ms: their fate is unknown"
                     % (core.topic, core.timeout)
                 )
             except PulsarError as refusal:

@@ -144,7 +144,7 @@ class BatchRing:
             raise QueueFull("%d batches are in flight: wait with `await producer.room(size)`" % self._slots)
         left = self.max_pending - self.pending - self._count
         if left < messages:
-            raise QueueFull("%d messages are without a receipt: max_pending_messages" % self.max_pending)
+            raise QueueFull("max_pending_messages (%d) are in flight" % self.max_pending)
         start = self._place(need, number)
         if start < 0:
             raise QueueFull("the send buffer is full: wait with `await producer.room(size)`")
@@ -167,7 +167,7 @@ class BatchRing:
             )
         if size > self.largest:
             raise MessageTooBig(
-                "a message of %d bytes with its head; the broker takes %d beside a frame's metadata: it was not sent"
+                "a message of %d bytes; the broker takes %d beside a frame's metadata: it was not sent"
                 % (size, self.largest)
             )
 

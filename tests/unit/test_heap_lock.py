@@ -60,7 +60,7 @@ def _send(ring, view_and_counts):
         if counts[0] == 4:
             add_entry(ring, _PAYLOAD, _METADATA)
         elif counts[0] == 6:
-            ring.add_unbatched(_PAYLOAD, b"")
+            ring.add_unbatched(_PAYLOAD)  # as `send_nowait` calls it with batching off
         else:
             ring.add(view if counts[0] & 1 else _PAYLOAD)
         counts[0] += 1

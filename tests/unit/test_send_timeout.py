@@ -1,10 +1,13 @@
 """send_timeout_millis: acknowledged, not sent and unknown are told apart, and what is late does no harm."""
+import asyncio
+
 from mpy_pulsar.core.handle import NEVER, READY
 from mpy_pulsar.errors import ConnectError, Timeout
 from mpy_pulsar.features.send_timeout import SendTimeout
-from mpy_pulsar.port import ticks_add
+from mpy_pulsar.port import ticks_add, ticks_ms
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import Broker, Ticket, reopen
+from tests.unit.support import raises
 from tests.unit.wire_support import read_batch, read_send
 
 _TIMEOUT = 1000
@@ -116,17 +119,47 @@ def test_frames_of_before_and_after_a_timed_out_one_keep_their_order():
 
 
 def test_a_half_written_frame_that_is_given_up_leaves_its_link():
-    # What the writer looks at before it goes on with a frame: the number behind it.
+    from mpy_pulsar.net import link as module
+
     broker, core = _opened(messages=1)
-    core.ring.add(b"half")
-    broker.sent(core)
-    after = core.ring.unsent
-    assert core.ring.oldest < after
-    broker.now += 1000
-    core.sweep(broker.now)
-    broker.now += 1000
-    core.sweep(broker.now)
-    assert core.ring.oldest >= after
+    ticket = _add(core, b"half")
+
+    class Bare(module.Link):
+        """A Link around a broker's connection, without its tasks."""
+
+        def __init__(self):
+            self.connection = broker.connection
+            self.address = ("here", 6650)
+            self._stream = stream
+            self._supervisor = broker  # for its clock
+
+    class Stuck:
+        """A socket that takes ten bytes, and anything once the test has gone on."""
+
+        taken = b""
+        room = 10
+
+        def write(self, buffer, start, size):
+            count = min(size, self.room)
+            self.room -= count
+            self.taken += bytes(buffer[start:start + count])
+            return count or None
+
+    stream = Stuck()
+
+    async def writable(_):
+        core.sweep(ticks_add(ticks_ms(), _TIMEOUT))  # the link's writer has looked at the real clock
+        core.ring.add(b"HALF")  # where the other stood
+        stream.room = 1000
+
+    kept = module.writable
+    module.writable = writable
+    try:
+        error = raises(ConnectError, asyncio.run, Bare()._write_data())
+    finally:
+        module.writable = kept
+    assert "while it was written" in str(error) and len(stream.taken) == 10
+    assert "unknown" in str(_error(ticket))
 
 
 def test_flush_hears_of_messages_that_nobody_waited_for():
