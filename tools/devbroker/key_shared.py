@@ -43,8 +43,8 @@ class KeyShared(RoundRobin):
                 f"key_shared mode '{_MODE_NAMES[meta.keySharedMode]}'."
             )
         if meta.allowOutOfOrderDelivery != self._out_of_order:
-            allows, not_ = ("does not allow", "allows") if meta.allowOutOfOrderDelivery else ("allows", "does not allow")
-            raise _different(f"{allows} out of order delivery while the connecting consumer {not_} it.")
+            theirs, its = ("does not allow", "allows") if meta.allowOutOfOrderDelivery else ("allows", "does not allow")
+            raise _different(f"{theirs} out of order delivery while the connecting consumer {its} it.")
         return self._selector.conflict(newcomer)
 
     def added(self, consumer: Consumer) -> None:
