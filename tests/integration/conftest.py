@@ -142,6 +142,13 @@ def apache_client(apache: types.ModuleType) -> collections.abc.Iterator[collecti
         yield connect
 
 
+@pytest.fixture
+def broker() -> collections.abc.Iterator[DevBrokerThread]:
+    """A development broker without tokens, for one test."""
+    with DevBrokerThread() as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def development_side() -> collections.abc.Iterator[DevelopmentSide]:
     """A development broker for the tests that run against both kinds."""
