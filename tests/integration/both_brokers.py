@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from tests.integration.raw_client import RawClient, message_of, payload_of
 from tools.devbroker import DevBrokerThread
+from tools.devbroker.frames import BaseCommand, Frame
 from tools.realbroker.standalone import Standalone
 from tools.tokens import KEY_BYTES, mint
 
@@ -164,16 +165,24 @@ def expect_beside(client: RawClient, holder: RawClient, kind: str) -> Any:
     return client.expect(kind)
 
 
+def collect_frames(clients: list[RawClient], count: int) -> list[list[Frame]]:
+    """The MESSAGE frames that each client gets, until it is so many together."""
+    got: list[list[Frame]] = [[] for _ in clients]
+    deadline = time.monotonic() + 30
+    while True:
+        for client, frames in zip(clients, got, strict=True):
+            while any(frame.command.type == BaseCommand.MESSAGE for frame in client.waiting):
+                frames.append(client.expect_frame("MESSAGE"))
+        if sum(map(len, got)) >= count:
+            return got
+        assert time.monotonic() < deadline, f"{got} is all that came"
+        for client in clients:
+            is_answered(client)
+
+
 def collect(clients: list[RawClient], count: int) -> list[list[bytes]]:
     """The payloads that each client gets, until it is so many together."""
-    got: list[list[bytes]] = [[] for _ in clients]
-    deadline = time.monotonic() + 30
-    while sum(map(len, got)) < count:
-        assert time.monotonic() < deadline, f"{got} is all that came"
-        for client, payloads in zip(clients, got, strict=True):
-            if is_answered(client):
-                payloads.append(payload_of(client.expect_frame("MESSAGE")))
-    return got
+    return [[payload_of(frame) for frame in frames] for frames in collect_frames(clients, count)]
 
 
 def ids(client: RawClient, count: int) -> list[Any]:

@@ -199,6 +199,13 @@ def run_module() -> collections.abc.Callable[..., subprocess.CompletedProcess[st
     return run
 
 
+@pytest.fixture
+def broker() -> collections.abc.Iterator[DevBrokerThread]:
+    """A development broker without tokens, for one test."""
+    with DevBrokerThread() as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def development_side() -> collections.abc.Iterator[DevelopmentSide]:
     """A development broker for the tests that run against both kinds."""

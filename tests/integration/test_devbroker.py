@@ -1,62 +1,18 @@
-"""The development broker's own side: Apache's client on it, restarts, keep-alive, hostile peers, its command line."""
+"""The development broker's own side: the oracle's classes, restarts, what tests can look at, keep-alive, tokens."""
 
 import asyncio
-import collections.abc
-import importlib
-import random
 import secrets
-import signal
-import subprocess
-import sys
-import threading
 import time
-import types
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import missing
-from tests.integration.raw_client import Closed, RawClient, batch_entry, message_of, single_entry
+from tests.integration.raw_client import RawClient, message_of
 from tools.devbroker import DevBroker, DevBrokerThread, DispatchLimits
 from tools.devbroker.frames import ServerError, api, encode, new_command, type_name
 from tools.pulsar_api import enum_values, message_class
 from tools.tokens import KEY_BYTES, InvalidToken, mint, verify
 
 TOPIC = "persistent://public/default/topic"
-RECEIVE_MILLISECONDS = 10_000
-
-
-@pytest.fixture
-def broker() -> collections.abc.Iterator[DevBrokerThread]:
-    """A development broker without tokens."""
-    with DevBrokerThread() as running:
-        yield running
-
-
-@pytest.fixture
-def pulsar() -> types.ModuleType:
-    """The module of Apache's own Python client."""
-    try:
-        return importlib.import_module("pulsar")
-    except ImportError:
-        missing("the official client is not installed here (`pip install pulsar-client`)")
-
-
-@pytest.fixture
-def official(pulsar: types.ModuleType) -> collections.abc.Iterator[collections.abc.Callable[..., Any]]:
-    """Makes clients of Apache's own, closed after the test."""
-    clients = []
-
-    def connect(url: str, token: str | None = None, seconds: int = 10) -> Any:
-        authentication = None if token is None else pulsar.AuthenticationToken(token)
-        quiet = pulsar.ConsoleLogger(pulsar.LoggerLevel.Error)
-        clients.append(pulsar.Client(url, authentication, operation_timeout_seconds=seconds, logger=quiet))
-        return clients[-1]
-
-    yield connect
-    for client in clients:
-        client.close()
 
 
 # The oracle
@@ -85,118 +41,6 @@ def test_message_classes_follow_the_protocol() -> None:
     assert {field.name for field in update.DESCRIPTOR.oneofs_by_name["event"].fields} == {"snapshot", "diff"}
     with pytest.raises(KeyError, match="no message 'Absent'"):
         message_class("Absent")
-
-
-# Apache's own client
-
-
-@pytest.mark.parametrize("batching", [False, True])
-@pytest.mark.parametrize("with_token", [False, True])
-def test_official_client_sends_and_receives(
-    pulsar: types.ModuleType, official: Any, batching: bool, with_token: bool
-) -> None:
-    key = secrets.token_bytes(KEY_BYTES) if with_token else None
-    with DevBrokerThread(token_key=key) as broker:
-        client = official(broker.url, mint("device", key, 600) if key else None)
-        producer = client.create_producer("topic", batching_enabled=batching, batching_max_publish_delay_ms=1)
-        consumer = client.subscribe("topic", "subscription", batch_index_ack_enabled=True)
-        for number in range(50):
-            producer.send_async(b"%d" % number, None, properties={"number": str(number)}, partition_key="key")
-        producer.flush()
-        received = [consumer.receive(RECEIVE_MILLISECONDS) for _ in range(50)]
-        assert [message.data() for message in received] == [b"%d" % number for number in range(50)]
-        assert received[7].properties() == {"number": "7"} and received[7].partition_key() == "key"
-        for message in received:
-            consumer.acknowledge(message)
-        consumer.close()
-        subscription = broker.call(lambda broker: broker.topics[TOPIC].subscriptions["subscription"])
-        entries = broker.call(lambda broker: len(broker.topics[TOPIC].entries))
-        assert (entries == 50) is not batching
-        broker.wait_until(lambda _: subscription.cursor.acknowledged_before == entries)
-
-
-def test_official_client_with_a_bad_token_is_refused(
-    pulsar: types.ModuleType, official: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    with DevBrokerThread(token_key=secrets.token_bytes(KEY_BYTES)) as broker:
-        client = official(broker.url, mint("device", secrets.token_bytes(KEY_BYTES)), seconds=1)
-        # Apache's client keeps on asking until its time is over, with a real broker as well.
-        with pytest.raises(pulsar.Timeout):
-            client.create_producer("topic")
-        assert broker.call(lambda broker: broker.topics) == {}
-    assert any("InvalidSignatureError" in record.message for record in caplog.records)
-
-
-def test_official_client_seeks_reads_and_unsubscribes(
-    pulsar: types.ModuleType, official: Any, broker: DevBrokerThread
-) -> None:
-    client = official(broker.url)
-    producer = client.create_producer("topic", batching_enabled=False)
-    sent = [producer.send(b"%d" % number) for number in range(5)]
-    consumer = client.subscribe("topic", "subscription", initial_position=pulsar.InitialPosition.Earliest)
-    assert [consumer.receive(RECEIVE_MILLISECONDS).data() for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
-    consumer.seek(sent[2])  # Apache's client goes on after the id it was given.
-    assert consumer.receive(RECEIVE_MILLISECONDS).data() == b"3"
-    consumer.redeliver_unacknowledged_messages()
-    assert consumer.get_last_message_id() == sent[4]
-    reader = client.create_reader("topic", sent[1])
-    assert reader.read_next(RECEIVE_MILLISECONDS).data() == b"2"
-    assert reader.has_message_available()
-    consumer.unsubscribe()
-    reader.close()
-    broker.wait_until(lambda broker: not broker.topics[TOPIC].subscriptions)
-
-
-def test_official_client_shares_a_subscription_and_rejects(
-    pulsar: types.ModuleType, official: Any, broker: DevBrokerThread
-) -> None:
-    client = official(broker.url)
-    consumers = [
-        client.subscribe(
-            "topic", "shared", consumer_type=pulsar.ConsumerType.Shared, negative_ack_redelivery_delay_ms=100
-        )
-        for _ in range(2)
-    ]
-    producer = client.create_producer("topic", batching_enabled=False)
-    for number in range(4):
-        producer.send(b"%d" % number)
-    rejected = consumers[0].receive(RECEIVE_MILLISECONDS)
-    consumers[0].negative_acknowledge(rejected)
-    others = [consumers[0].receive(RECEIVE_MILLISECONDS)] + [
-        consumers[1].receive(RECEIVE_MILLISECONDS) for _ in range(2)
-    ]
-    assert {message.data() for message in [rejected, *others]} == {b"0", b"1", b"2", b"3"}
-    broker.wait_until(
-        lambda broker: any(broker.topics[TOPIC].subscriptions["shared"].redelivery_counts.values())
-    )
-
-
-def test_official_client_carries_on_after_a_restart(official: Any, broker: DevBrokerThread) -> None:
-    client = official(broker.url)
-    producer = client.create_producer("topic")
-    consumer = client.subscribe("topic", "subscription")
-    producer.send(b"before")
-    before = consumer.receive(RECEIVE_MILLISECONDS)
-    consumer.acknowledge(before)
-    broker.wait_until(lambda broker: broker.topics[TOPIC].subscriptions["subscription"].cursor.acknowledged_before)
-    broker.restart()
-    producer.send(b"after")
-    after = consumer.receive(RECEIVE_MILLISECONDS)
-    assert after.data() == b"after"
-    assert after.message_id().ledger_id() > before.message_id().ledger_id()
-
-
-def test_hundred_thousand_messages_in_large_batches(official: Any, broker: DevBrokerThread) -> None:
-    entry = batch_entry((b"x" * 100,) * 1000)
-    with RawClient(broker.url) as sender:
-        sender.open_producer(TOPIC)
-        for number in range(100):
-            sender.send_entry(entry, sequence_id=1000 * number, num_messages=1000)
-        assert [sender.expect("SEND_RECEIPT").message_id.entryId for _ in range(100)] == list(range(100))
-    assert broker.call(lambda broker: broker.topics[TOPIC].message_count) == 100_000
-    with RawClient(broker.url) as receiver:
-        receiver.subscribe(TOPIC, permits=100_000)
-        assert all(frame.payload == entry for frame in receiver.messages(100))
 
 
 # Restart and store
@@ -331,80 +175,6 @@ def test_name_of_a_dead_link_goes_to_the_newcomer() -> None:
         assert newcomer.subscribe(TOPIC).DESCRIPTOR.name == "CommandSuccess"
 
 
-# Hostile and slow peers
-
-_CONNECTED_FIRST = {
-    "a short command": b"\0\0\0\x04\0\0\0\x09",
-    "a frame of nothing": b"\0\0\0\0",
-    "no command": b"\0\0\0\x06\0\0\0\x02\xff\xff",
-    "a type without content": bytes.fromhex("00000006000000020812"),
-    "an unknown type": bytes.fromhex("000000080000000408e3070a"),
-    "a command for clients": bytes.fromhex("0000000b00000007080d6a03080100"),
-}
-
-
-@pytest.mark.parametrize("garbage", _CONNECTED_FIRST.values(), ids=_CONNECTED_FIRST)
-def test_garbage_closes_its_own_link_only(
-    broker: DevBrokerThread, garbage: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    with RawClient(broker.url) as good, RawClient(broker.url) as bad:
-        bad.socket.sendall(garbage)
-        assert bad.wait_closed() == []
-        good.round_trip()
-    assert any("closing the link: " in record.message for record in caplog.records)
-    assert not any(record.exc_info for record in caplog.records)
-
-
-@pytest.mark.parametrize(
-    "entry", [b"", b"\x0e\x01\0", b"\xff\xff\xff\xff", b"\0\0\0\3\xff\xff\xff", b"\0\0\0\2\x08\x01"]
-)
-def test_entry_that_is_none_closes_the_link(broker: DevBrokerThread, entry: bytes) -> None:
-    with RawClient(broker.url) as client:
-        client.open_producer(TOPIC)
-        client.send_entry(entry)
-        assert client.wait_closed() == []
-    assert broker.call(lambda broker: broker.topics[TOPIC].entries) == []
-
-
-def test_random_bytes_never_hurt_the_broker(broker: DevBrokerThread, caplog: pytest.LogCaptureFixture) -> None:
-    generator = random.Random(20240501)
-    frames = [
-        single_entry(b"payload"),
-        bytes.fromhex("00000026000000220802121e0a0e6d70795f70756c7361722d302e3120152a046e6f6e65520408011001"),
-    ]
-    for number in range(60):
-        with RawClient(broker.url, connect=number % 2 == 0) as client:
-            data = bytearray(generator.choice(frames) + generator.randbytes(generator.randrange(40)))
-            for _ in range(generator.randrange(1, 4)):
-                data[generator.randrange(len(data))] = generator.randrange(256)
-            client.socket.sendall(bytes(data))
-    with RawClient(broker.url) as client:
-        client.open_producer(TOPIC)
-        assert client.publish(b"still here")[0].message_id.entryId == 0
-    assert not any(record.exc_info for record in caplog.records)
-
-
-def test_requests_not_supported_get_an_error(broker: DevBrokerThread) -> None:
-    with RawClient(broker.url) as client:
-        assert client.request("CONSUMER_STATS", consumer_id=1).error == ServerError.NotAllowedError
-
-
-def test_peer_that_does_not_read_gets_no_more_than_its_buffer(broker: DevBrokerThread) -> None:
-    with RawClient(broker.url) as client:
-        client.open_producer(TOPIC)
-        entry = single_entry(b"x" * 1_000_000)
-        for number in range(60):
-            client.send_entry(entry, sequence_id=number)
-            client.expect("SEND_RECEIPT")
-        with RawClient(broker.url) as slow, RawClient(broker.url) as other:
-            slow.subscribe(TOPIC, permits=60)
-            broker.wait_until(lambda broker: not all(session.writable for session in broker.sessions))
-            cursor = broker.call(lambda broker: broker.topics[TOPIC].subscriptions["subscription"].cursor)
-            assert cursor.read_index < 30
-            other.round_trip()
-            assert all(frame.payload == entry for frame in slow.messages(60))
-
-
 # Tokens
 
 
@@ -424,65 +194,3 @@ def test_tokens() -> None:
             verify(bad, key)
     with pytest.raises(ValueError, match="at least 32"):
         mint("role", b"short")
-
-
-# Command line
-
-
-@pytest.fixture
-def command_line() -> collections.abc.Iterator[collections.abc.Callable[..., subprocess.Popen[str]]]:
-    """Starts `python -m tools.devbroker` on a free port."""
-    processes = []
-    root = Path(__file__).resolve().parents[2]
-
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tools.devbroker", *arguments]
-        process = subprocess.Popen(
-            command, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def test_command_line_serves_restarts_and_ends(command_line: Any, tmp_path: Path) -> None:
-    key = secrets.token_bytes(KEY_BYTES)
-    (tmp_path / "key").write_bytes(key)
-    process = command_line("--port", "0", "--token-key-file", str(tmp_path / "key"))
-    watchdog = threading.Timer(20, process.kill)
-    watchdog.start()
-    ready = process.stdout.readline()
-    assert ready.startswith("ready pulsar://127.0.0.1:")
-    url = ready.split()[1]
-    with RawClient(url, mint("role", key)) as client:
-        client.open_producer(TOPIC)
-        client.publish(b"kept")
-        process.send_signal(signal.SIGHUP)
-        with pytest.raises(Closed):
-            client.receive()
-    assert process.stdout.readline() == ready
-    with RawClient(url, mint("role", key)) as client:
-        client.subscribe(TOPIC)
-        assert client.payloads(1) == [b"kept"]
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
-    assert "for development only" in process.stderr.read()
-    watchdog.cancel()
-
-
-def test_command_line_says_what_is_wrong(command_line: Any, broker: DevBrokerThread, tmp_path: Path) -> None:
-    (tmp_path / "short").write_bytes(b"short")
-    for arguments, text in (
-        (["--port", str(broker.port)], "cannot listen"),
-        (["--token-key-file", str(tmp_path / "absent")], "cannot read the token key"),
-        (["--token-key-file", str(tmp_path / "short")], "32 raw bytes"),
-    ):
-        process = command_line(*arguments)
-        _output, error = process.communicate(timeout=20)
-        assert process.returncode != 0
-        assert text in error
-        assert "Traceback" not in error

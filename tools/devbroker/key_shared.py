@@ -43,9 +43,8 @@ class KeyShared(RoundRobin):
                 f"key_shared mode '{_MODE_NAMES[meta.keySharedMode]}'."
             )
         if meta.allowOutOfOrderDelivery != self._out_of_order:
-            kinds = ("allows", "does not allow")
-            here, there = reversed(kinds) if meta.allowOutOfOrderDelivery else kinds
-            raise _different(f"{here} out of order delivery while the connecting consumer {there} it.")
+            theirs, its = ("does not allow", "allows") if meta.allowOutOfOrderDelivery else ("allows", "does not allow")
+            raise _different(f"{theirs} out of order delivery while the connecting consumer {its} it.")
         return self._selector.conflict(newcomer)
 
     def added(self, consumer: Consumer) -> None:

@@ -45,7 +45,9 @@ def open_producer(session: "Session", message: Any, _payload: bytes) -> None:
             BaseCommand.PRODUCER_SUCCESS,
             request_id=message.request_id,
             producer_name=existing.name,
+            last_sequence_id=-1,  # As a real broker answers here, whatever deduplication knows.
             schema_version=existing.schema_version,
+            producer_ready=True,
         )
         return
     _admit(session, topic_name, message)
