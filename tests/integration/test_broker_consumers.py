@@ -8,7 +8,7 @@ import pytest
 from tests.integration.both_brokers import Connect, Side, collect, expect_beside, ids
 from tests.integration.raw_client import RawClient, message_metadata, message_of, payload_of, single_entry
 from tools.devbroker.frames import ServerError, api, build_entry
-from tools.devbroker.sticky import slot_of
+from tools.devbroker.sticky import place_on_ring, slot_of
 
 SubType = api.CommandSubscribe
 EXCLUSIVE, SHARED, FAILOVER, KEY_SHARED = range(4)
@@ -247,6 +247,19 @@ def test_partitions_are_dealt_out_to_failover_consumers(connect: Connect, side: 
         client.publish(b"%d" % partition, producer_id=partition)
     got = sorted(message_of(frame).consumer_id for frame in client.messages(3))
     assert got == [2, 11, 22]
+
+
+def test_other_topics_are_dealt_out_by_a_ring(connect: Connect, topic: str) -> None:
+    topics = [f"{topic}-{number}" for number in range(8)]
+    sender = connect()
+    for number, name in enumerate(topics):
+        for place, consumer_name in enumerate("ab"):
+            sender.subscribe(name, consumer_id=2 * number + place, consumer_name=consumer_name, subType=FAILOVER)
+    for number, name in enumerate(topics):
+        sender.open_producer(name, producer_id=number)
+        sender.send_entry(single_entry(b"x"), producer_id=number)
+    got = sorted(message_of(frame).consumer_id for frame in sender.messages(len(topics)))
+    assert got == [2 * number + place_on_ring(name, ["a", "b"]) for number, name in enumerate(topics)]
 
 
 # Epochs, and subscriptions of one name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tools.devbroker.consumers import FAILOVER, Consumer, Delivery
 from tools.devbroker.delayed import DelayedMessages
+from tools.devbroker.sticky import place_on_ring
 
 if TYPE_CHECKING:
     from tools.devbroker.subscription import Subscription
@@ -96,16 +97,17 @@ class SingleActive(Dispatcher):
                 consumer.link.tell_active(consumer, consumer is best)
 
     def _best(self) -> Consumer | None:
-        """The first of the best priority; the partitions of a topic are dealt out among all of those by name."""
+        """One of the best priority: partitions are dealt out among them by name, other topics by a hash ring."""
         consumers = self.subscription.consumers
         if not consumers:
             return None
         priority = min(consumer.priority for consumer in consumers)
         best = [consumer for consumer in consumers if consumer.priority == priority]
-        partition = self.subscription.topic.partition
-        if partition < 0:
-            return best[0]
-        return sorted(best, key=lambda consumer: consumer.name)[partition % len(best)]
+        best.sort(key=lambda consumer: consumer.name)
+        topic = self.subscription.topic
+        if topic.partition >= 0:
+            return best[topic.partition % len(best)]
+        return best[place_on_ring(topic.name.full, [consumer.name for consumer in best])]
 
 
 class RoundRobin(Dispatcher):
