@@ -277,7 +277,8 @@ def test_delayed_messages_are_forgotten_with_their_consumers() -> None:
         with RawClient(broker.url) as gone:
             gone.subscribe(TOPIC, subType=SHARED)
             gone.round_trip()
-        broker.wait_until(lambda broker: not broker.topics[TOPIC].subscriptions["subscription"].consumers)
+        subscription = broker.call(lambda broker: broker.topics[TOPIC].subscriptions["subscription"])
+        broker.wait_until(lambda _: not subscription.consumers and not len(subscription.dispatcher.delayed))
         sender.subscribe(TOPIC, subType=SHARED)
         frames = sender.messages(3)
         assert sorted(message_of(frame).message_id.entryId for frame in frames) == [0, 1, 2]
