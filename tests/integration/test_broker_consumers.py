@@ -262,6 +262,42 @@ def test_other_topics_are_dealt_out_by_a_ring(connect: Connect, topic: str) -> N
     assert got == [2 * number + place_on_ring(name, ["a", "b"]) for number, name in enumerate(topics)]
 
 
+# Where a subscription begins
+
+
+def test_producer_can_make_a_subscription(connect: Connect, topic: str) -> None:
+    client = connect()
+    client.open_producer(topic, initial_subscription_name="initial")
+    client.publish(b"before anybody came")
+    client.subscribe(topic, subscription="initial", initialPosition=SubType.Latest)
+    assert client.payloads(1) == [b"before anybody came"]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_beginning_so_long_ago(connect: Connect, topic: str, durable: bool) -> None:
+    client = connect()
+    client.open_producer(topic)
+    now = time.time_ns() // 1_000_000
+    for number, hours in enumerate((3, 2, 0)):
+        metadata = message_metadata(number, publish_time=now - hours * 3_600_000)
+        client.send_entry(build_entry(metadata, b"%d" % number), sequence_id=number)
+        client.expect("SEND_RECEIPT")
+    client.subscribe(topic, durable=durable, start_message_rollback_duration_sec=3600)
+    first = client.payloads(1)[0]
+    assert first == b"2"
+
+
+def test_subscriptions_that_are_refused(connect: Connect, topic: str) -> None:
+    client = connect()
+    assert client.subscribe(topic, subscription="").error == ServerError.ProducerBusy
+    for consumer_id, subscription_type in ((1, SHARED), (2, KEY_SHARED)):
+        compacted = client.subscribe(topic, consumer_id=consumer_id, subType=subscription_type, read_compacted=True)
+        assert compacted.error == ServerError.NotAllowedError
+    fleeting = topic.replace("persistent://", "non-persistent://")
+    assert client.subscribe(fleeting, consumer_id=3, read_compacted=True).error == ServerError.NotAllowedError
+    assert client.subscribe(topic, consumer_id=4, read_compacted=True).DESCRIPTOR.name == "CommandSuccess"
+
+
 # Epochs, and subscriptions of one name
 
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--no-auto-topic-creation", action="store_true", help="topics are not made on first use")
     group.add_argument("--auto-partitions", type=_count, default=0, metavar="N", help="topics made so get N partitions")
-    group.add_argument("--max-topic-message-size", type=_count, default=0, metavar="BYTES", help="of one SEND, all told")
+    group.add_argument("--max-topic-message-size", type=_count, default=0, metavar="BYTES", help="of one SEND")
     group.add_argument("--max-delivery-delay-ms", type=_count, default=0, metavar="MS", help="default: no limit")
     group.add_argument("--schema-validation", action="store_true", help="refuse producers that bring no schema")
 

@@ -27,6 +27,11 @@ class Dispatcher:
     def __init__(self, subscription: "Subscription") -> None:
         self.subscription = subscription
 
+    @property
+    def held_back(self) -> int:
+        """How many entries wait for their time to be delivered."""
+        return 0
+
     def check(self, newcomer: Consumer) -> Consumer | None:
         """A consumer in the newcomer's way, which leaves if its peer is dead. Raises Refused where nothing helps."""
         return None
@@ -120,6 +125,11 @@ class RoundRobin(Dispatcher):
         self._replay: list[int] = []
         self._turn = 0
         self.delayed = DelayedMessages(subscription.limits.delayed_delivery_tick_seconds, self._delayed_are_due)
+
+    @property
+    def held_back(self) -> int:
+        """How many entries wait for their time to be delivered."""
+        return len(self.delayed)
 
     def added(self, consumer: Consumer) -> None:
         """A consumer came; the first one finds a clean slate."""
