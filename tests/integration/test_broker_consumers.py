@@ -8,7 +8,7 @@ import pytest
 from tests.integration.both_brokers import Connect, Side, collect, expect_beside, ids
 from tests.integration.raw_client import RawClient, message_metadata, message_of, payload_of, single_entry
 from tools.devbroker.frames import ServerError, api, build_entry
-from tools.devbroker.sticky import slot_of
+from tools.devbroker.sticky import place_on_ring, slot_of
 
 SubType = api.CommandSubscribe
 EXCLUSIVE, SHARED, FAILOVER, KEY_SHARED = range(4)
@@ -247,6 +247,55 @@ def test_partitions_are_dealt_out_to_failover_consumers(connect: Connect, side: 
         client.publish(b"%d" % partition, producer_id=partition)
     got = sorted(message_of(frame).consumer_id for frame in client.messages(3))
     assert got == [2, 11, 22]
+
+
+def test_other_topics_are_dealt_out_by_a_ring(connect: Connect, topic: str) -> None:
+    topics = [f"{topic}-{number}" for number in range(8)]
+    sender = connect()
+    for number, name in enumerate(topics):
+        for place, consumer_name in enumerate("ab"):
+            sender.subscribe(name, consumer_id=2 * number + place, consumer_name=consumer_name, subType=FAILOVER)
+    for number, name in enumerate(topics):
+        sender.open_producer(name, producer_id=number)
+        sender.send_entry(single_entry(b"x"), producer_id=number)
+    got = sorted(message_of(frame).consumer_id for frame in sender.messages(len(topics)))
+    assert got == [2 * number + place_on_ring(name, ["a", "b"]) for number, name in enumerate(topics)]
+
+
+# Where a subscription begins
+
+
+def test_producer_can_make_a_subscription(connect: Connect, topic: str) -> None:
+    client = connect()
+    client.open_producer(topic, initial_subscription_name="initial")
+    client.publish(b"before anybody came")
+    client.subscribe(topic, subscription="initial", initialPosition=SubType.Latest)
+    assert client.payloads(1) == [b"before anybody came"]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_beginning_so_long_ago(connect: Connect, topic: str, durable: bool) -> None:
+    client = connect()
+    client.open_producer(topic)
+    now = time.time_ns() // 1_000_000
+    for number, hours in enumerate((3, 2, 0)):
+        metadata = message_metadata(number, publish_time=now - hours * 3_600_000)
+        client.send_entry(build_entry(metadata, b"%d" % number), sequence_id=number)
+        client.expect("SEND_RECEIPT")
+    client.subscribe(topic, durable=durable, start_message_rollback_duration_sec=3600)
+    first = client.payloads(1)[0]
+    assert first == b"2"
+
+
+def test_subscriptions_that_are_refused(connect: Connect, topic: str) -> None:
+    client = connect()
+    assert client.subscribe(topic, subscription="").error == ServerError.ProducerBusy
+    for consumer_id, subscription_type in ((1, SHARED), (2, KEY_SHARED)):
+        compacted = client.subscribe(topic, consumer_id=consumer_id, subType=subscription_type, read_compacted=True)
+        assert compacted.error == ServerError.NotAllowedError
+    fleeting = topic.replace("persistent://", "non-persistent://")
+    assert client.subscribe(fleeting, consumer_id=3, read_compacted=True).error == ServerError.NotAllowedError
+    assert client.subscribe(topic, consumer_id=4, read_compacted=True).DESCRIPTOR.name == "CommandSuccess"
 
 
 # Epochs, and subscriptions of one name

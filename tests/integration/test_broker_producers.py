@@ -257,6 +257,17 @@ def test_unloading_closes_all_and_loses_nothing(connect: Connect, side: Side, to
     assert client.payloads(2) == [b"first", b"second"]
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_who_waits_is_refused_when_the_topic_goes(connect: Connect, side: Side, topic: str, ended: bool) -> None:
+    holder, waiting = connect(), connect()
+    holder.open_producer(topic)
+    queue_up(waiting, topic)
+    (side.terminate if ended else side.unload)(topic)
+    refused = waiting.expect("ERROR", "PRODUCER_SUCCESS")
+    code = ServerError.TopicTerminatedError if ended else ServerError.ServiceNotReady
+    assert (refused.request_id, refused.error) == (REQUEST, code)
+
+
 def test_terminated_topic_takes_no_more(connect: Connect, side: Side, topic: str) -> None:
     client, waiting = connect(), connect()
     client.open_producer(topic)

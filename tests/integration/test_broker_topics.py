@@ -43,6 +43,9 @@ def test_partitioned_topic(connect: Connect, side: Side, topic: str) -> None:
 
 def test_partition_of_a_topic_that_is_not_partitioned(connect: Connect, topic: str) -> None:
     client = connect()
+    assert partitions(client, topic + "-partition-0") == 0
+    absent = partitions(client, topic + "-partition-0", metadata_auto_creation_enabled=False)
+    assert absent == "TopicNotFound"
     assert client.open_producer(topic + "-partition-0").error == ServerError.NotAllowedError
     assert client.subscribe(topic + "-partition-0").error == ServerError.NotAllowedError
 

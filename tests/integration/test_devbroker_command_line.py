@@ -71,6 +71,9 @@ def test_command_line_says_what_is_wrong(command_line: Any, broker: DevBrokerThr
         (["--token-key-file", str(tmp_path / "absent")], "cannot read the token key"),
         (["--token-key-file", str(tmp_path / "short")], "32 raw bytes"),
         (["--partitioned", "topic"], "TOPIC=N"),
+        (["--partitioned", "a/b=1"], "Invalid topic name"),
+        (["--partitioned", "topic-partition-0=1"], "name of a partition"),
+        (["--auto-partitions", "-1"], "not a number from 0 on"),
     ):
         process = command_line(*arguments)
         _output, error = process.communicate(timeout=20)

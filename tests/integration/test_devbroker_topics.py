@@ -269,15 +269,16 @@ def test_delayed_messages_are_forgotten_with_their_consumers() -> None:
     limits = DispatchLimits(delayed_delivery_tick_seconds=0)
     with DevBrokerThread(dispatch_limits=limits) as broker, RawClient(broker.url) as sender:
         sender.open_producer(TOPIC)
-        for number, delay in enumerate((300, 200, 100)):
+        for number, delay in enumerate((3000, 2000, 1000)):
             metadata = message_metadata(number)
             metadata.deliver_at_time = metadata.publish_time + delay
             sender.send_entry(build_entry(metadata, b"%d" % number), sequence_id=number)
             sender.expect("SEND_RECEIPT")
         with RawClient(broker.url) as gone:
             gone.subscribe(TOPIC, subType=SHARED)
-            gone.round_trip()
-        broker.wait_until(lambda broker: not broker.topics[TOPIC].subscriptions["subscription"].consumers)
+            broker.wait_until(lambda broker: broker.topics[TOPIC].subscriptions["subscription"].dispatcher.held_back)
+        subscription = broker.call(lambda broker: broker.topics[TOPIC].subscriptions["subscription"])
+        broker.wait_until(lambda _: not subscription.consumers and not subscription.dispatcher.held_back)
         sender.subscribe(TOPIC, subType=SHARED)
         frames = sender.messages(3)
         assert sorted(message_of(frame).message_id.entryId for frame in frames) == [0, 1, 2]

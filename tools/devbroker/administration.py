@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from tools.devbroker.names import TopicName
+from tools.devbroker.names import InvalidTopicName, TopicName
 
 if TYPE_CHECKING:
     from tools.devbroker.placement import Placement
@@ -57,9 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a partitioned topic and its number of partitions; may be given several times",
     )
     group.add_argument("--no-auto-topic-creation", action="store_true", help="topics are not made on first use")
-    group.add_argument("--auto-partitions", type=int, default=0, metavar="N", help="topics made so get N partitions")
-    group.add_argument("--max-topic-message-size", type=int, default=0, metavar="BYTES", help="of one SEND, all told")
-    group.add_argument("--max-delivery-delay-ms", type=int, default=0, metavar="MS", help="default: no limit")
+    group.add_argument("--auto-partitions", type=_count, default=0, metavar="N", help="topics made so get N partitions")
+    group.add_argument("--max-topic-message-size", type=_count, default=0, metavar="BYTES", help="of one SEND")
+    group.add_argument("--max-delivery-delay-ms", type=_count, default=0, metavar="MS", help="default: no limit")
     group.add_argument("--schema-validation", action="store_true", help="refuse producers that bring no schema")
 
 
@@ -82,4 +82,16 @@ def _partitioned(text: str) -> tuple[str, int]:
     name, _, count = text.rpartition("=")
     if not name or not count.isdecimal() or int(count) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not TOPIC=N with N from 1 on")
-    return TopicName.parse(name).full, int(count)
+    try:
+        topic_name = TopicName.parse(name)
+    except InvalidTopicName as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if topic_name.partition >= 0:
+        raise argparse.ArgumentTypeError(f"{name!r} is the name of a partition")
+    return topic_name.full, int(count)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return int(text)

@@ -1,6 +1,7 @@
 """SUBSCRIBE, FLOW, ACK and the other commands of a consumer."""
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from tools.devbroker.cursor import bits_from_words, words_from_bits
@@ -9,7 +10,7 @@ from tools.devbroker.lookup_commands import parse_topic
 from tools.devbroker.names import TopicName
 from tools.devbroker.producer_commands import require_looked_up
 from tools.devbroker.schema_commands import consumer_schema, takes_any_schema
-from tools.devbroker.subscription import Consumer, Delivery, Subscription
+from tools.devbroker.subscription import EXCLUSIVE, FAILOVER, Consumer, Delivery, Subscription
 from tools.devbroker.topic import Topic
 
 if TYPE_CHECKING:
@@ -32,11 +33,23 @@ def subscribe(session: "Session", message: Any, _payload: bytes) -> None:
             raise Refused(ServerError.ServiceNotReady, text)
         session.send(BaseCommand.SUCCESS, request_id=message.request_id)
         return
+    if not message.subscription:
+        raise Refused(ServerError.ProducerBusy, "Empty subscription name")
     _attach(session, topic_name, message)
+
+
+def _check_compacted(topic: Topic, message: Any) -> None:
+    """Nothing is ever compacted here, so who may read what is left reads everything."""
+    if message.read_compacted and not topic.name.is_persistent:
+        raise Refused(ServerError.NotAllowedError, "readCompacted only valid on persistent topics")
+    if message.read_compacted and message.subType not in (EXCLUSIVE, FAILOVER):
+        text = "readCompacted only allowed on failover or exclusive subscriptions"
+        raise Refused(ServerError.NotAllowedError, text)
 
 
 def _attach(session: "Session", topic_name: TopicName, message: Any, has_probed: bool = False) -> None:
     topic = session.broker.store.open(topic_name, message.force_topic_creation)
+    _check_compacted(topic, message)
     consumer_schema(session, topic, message)
     existing = topic.subscriptions.get(message.subscription)
     subscription = existing or _new_subscription(session, topic, message)
@@ -81,6 +94,9 @@ def _new_subscription(session: "Session", topic: Topic, message: Any) -> Subscri
         # At the start id, not after it: clients drop what they know. Past the end the initial position decides.
         wanted = topic.count_before(message.start_message_id.ledgerId, message.start_message_id.entryId)
         start = start if wanted is None else wanted
+    if message.start_message_rollback_duration_sec:
+        seconds = time.time() - message.start_message_rollback_duration_sec
+        start = topic.index_published_at(int(seconds * 1000))
     return topic.new_subscription(message.subscription, start, message.durable, session.broker.dispatch_limits)
 
 

@@ -19,6 +19,10 @@ class DelayedMessages:
         self._waiting: list[tuple[int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        """How many are held back."""
+        return len(self._waiting)
+
     def hold(self, index: int, deliver_at: int | None) -> bool:
         """Hold an entry back if its time (milliseconds since 1970) is still to come; False when it may go now."""
         if deliver_at is None or deliver_at <= _now() + self._tick_milliseconds:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tools.devbroker.consumers import FAILOVER, Consumer, Delivery
 from tools.devbroker.delayed import DelayedMessages
+from tools.devbroker.sticky import place_on_ring
 
 if TYPE_CHECKING:
     from tools.devbroker.subscription import Subscription
@@ -25,6 +26,11 @@ class Dispatcher:
 
     def __init__(self, subscription: "Subscription") -> None:
         self.subscription = subscription
+
+    @property
+    def held_back(self) -> int:
+        """How many entries wait for their time to be delivered."""
+        return 0
 
     def check(self, newcomer: Consumer) -> Consumer | None:
         """A consumer in the newcomer's way, which leaves if its peer is dead. Raises Refused where nothing helps."""
@@ -96,16 +102,17 @@ class SingleActive(Dispatcher):
                 consumer.link.tell_active(consumer, consumer is best)
 
     def _best(self) -> Consumer | None:
-        """The first of the best priority; the partitions of a topic are dealt out among all of those by name."""
+        """One of the best priority: partitions are dealt out among them by name, other topics by a hash ring."""
         consumers = self.subscription.consumers
         if not consumers:
             return None
         priority = min(consumer.priority for consumer in consumers)
         best = [consumer for consumer in consumers if consumer.priority == priority]
-        partition = self.subscription.topic.partition
-        if partition < 0:
-            return best[0]
-        return sorted(best, key=lambda consumer: consumer.name)[partition % len(best)]
+        best.sort(key=lambda consumer: consumer.name)
+        topic = self.subscription.topic
+        if topic.partition >= 0:
+            return best[topic.partition % len(best)]
+        return best[place_on_ring(topic.name.full, [consumer.name for consumer in best])]
 
 
 class RoundRobin(Dispatcher):
@@ -118,6 +125,11 @@ class RoundRobin(Dispatcher):
         self._replay: list[int] = []
         self._turn = 0
         self.delayed = DelayedMessages(subscription.limits.delayed_delivery_tick_seconds, self._delayed_are_due)
+
+    @property
+    def held_back(self) -> int:
+        """How many entries wait for their time to be delivered."""
+        return len(self.delayed)
 
     def added(self, consumer: Consumer) -> None:
         """A consumer came; the first one finds a clean slate."""

@@ -77,32 +77,34 @@ class KeyShared(RoundRobin):
         return self._selector.select(slot_of(sticky_key(entry.metadata)))
 
     def dispatch(self) -> None:
-        """Hand out what was set aside, then new entries; a slot that has to wait once waits in this round."""
-        waiting: set[int] = set()
+        """Hand out what was set aside, then new entries.
+
+        A slot that has to wait does so to the end of the round, since permits only become fewer in it: so no entry
+        overtakes an earlier one of its slot.
+        """
         replay, self._replay = self._replay, []
         for index in replay:
             if self.subscription.cursor.is_acknowledged(index):
                 self._slots.pop(index, None)
-            elif not self._try(index, waiting):
+            elif not self._try(index):
                 self._replay.append(index)
         limit = self.subscription.limits.look_ahead_per_consumer * len(self.subscription.consumers)
         while len(self._replay) < limit and any(consumer.is_ready for consumer in self.subscription.consumers):
             new = self._read()
             if new is None:
                 return
-            if not self._try(new, waiting):
+            if not self._try(new):
                 self._set_aside(new)
 
-    def _try(self, index: int, waiting: set[int]) -> bool:
-        """Deliver an entry if its slot may go on."""
+    def _try(self, index: int) -> bool:
+        """Deliver an entry if its slot need not wait."""
         slot = self._slots.get(index)
         if slot is None:
             slot = self._slots[index] = slot_of(sticky_key(self.subscription.topic.entries[index].metadata))
         consumer = self._selector.select(slot)
         holder, count = self._holders.get(slot, (consumer, 0))
-        in_order = self._out_of_order or (slot not in waiting and holder is consumer)
+        in_order = self._out_of_order or holder is consumer
         if consumer is None or not consumer.is_ready or not in_order:
-            waiting.add(slot)
             return False
         self._holders[slot] = consumer, count + 1
         consumer.pending.add(index)

@@ -75,6 +75,10 @@ def _admit(session: "Session", topic_name: TopicName, message: Any) -> None:
             lambda alive: _after_probe(session, topic_name, message, alive.cancelled() or alive.result())
         )
         return
+    initial = message.initial_subscription_name
+    if initial and topic.name.is_persistent and initial not in topic.subscriptions:
+        # So that nothing is lost of what is sent before anybody subscribes.
+        topic.subscriptions[initial] = topic.new_subscription(initial, 0, True, session.broker.dispatch_limits)
     topic.admit(producer)
     session.producers[message.producer_id] = producer
     log.info("%s: producer %s on %s", session.peer, producer.name, topic_name.full)

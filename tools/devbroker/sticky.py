@@ -1,4 +1,4 @@
-"""Key_Shared's arithmetic: which slot a message's key falls in, and which consumer a slot belongs to. No sockets.
+"""The arithmetic of keys: which slot a message's key falls in, which consumer a slot or a topic belongs to. No sockets.
 
 A slot is one of 65536 hash values. Two ways to give slots to consumers: split the largest range for every newcomer
 (AUTO_SPLIT), or take the ranges that each consumer brings (STICKY).
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tools.devbroker.consumers import Consumer
 
 SLOTS = 65536
+_POINTS_ON_RING = 100
 _WORD = 0xFFFFFFFF
 _FIRST_FACTOR = 0xCC9E2D51
 _SECOND_FACTOR = 0x1B873593
@@ -42,9 +43,28 @@ def _rotate(word: int, count: int) -> int:
     return (word << count | word >> (32 - count)) & _WORD
 
 
+def hash_of(key: bytes) -> int:
+    """The hash that Pulsar uses: MurmurHash3 with its highest bit cleared."""
+    return murmur3_32(key) & 0x7FFFFFFF
+
+
 def slot_of(key: bytes) -> int:
     """The slot of a key, 1 to 65535: slot 0 is not used by the broker, its keys go to slot 1."""
-    return (murmur3_32(key) & 0x7FFFFFFF) % SLOTS or 1
+    return hash_of(key) % SLOTS or 1
+
+
+def place_on_ring(topic_name: str, consumer_names: list[str]) -> int:
+    """Which consumer of a Failover subscription a topic without partitions belongs to: the next one on a ring.
+
+    Every consumer has a hundred points there, and the topic one.
+    """
+    points = {
+        hash_of(f"{name}{replica}".encode()): place
+        for place, name in enumerate(consumer_names)
+        for replica in range(_POINTS_ON_RING)
+    }
+    topic_point = hash_of(topic_name.encode())
+    return points[min((point for point in points if point >= topic_point), default=min(points))]
 
 
 def sticky_key(metadata: Any) -> bytes:

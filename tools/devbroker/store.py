@@ -83,7 +83,8 @@ class Store:
     def partition_count(self, name: TopicName, create: bool) -> int:
         """What PARTITIONED_METADATA answers; 0: not partitioned. Raises Refused (TopicNotFound)."""
         if name.partition >= 0:
-            if self.partitions.get(name.parent.full, name.partition + 1) <= name.partition:
+            count = self.partitions.get(name.parent.full)
+            if name.partition >= count if count is not None else not create:
                 raise Refused(ServerError.TopicNotFound, "")
             return 0
         if name.full not in self.partitions and self.find(name) is None:

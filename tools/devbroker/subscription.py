@@ -22,7 +22,7 @@ from tools.devbroker.frames import Refused, ServerError
 from tools.devbroker.key_shared import KeyShared
 
 if TYPE_CHECKING:
-    from tools.devbroker.topic import Topic
+    from tools.devbroker.topic import Entry, Topic
 
 __all__ = [
     "EXCLUSIVE",
@@ -176,6 +176,10 @@ class Subscription:
         if self._is_at_end and not consumer.told_end_of_topic:
             consumer.told_end_of_topic = True
             consumer.link.tell_end_of_topic(consumer)
+
+    def offer(self, entry: "Entry") -> None:
+        """The topic has one more entry."""
+        self.dispatch()
 
     def dispatch(self) -> None:
         """Deliver what permits, entries and the links' buffers allow."""

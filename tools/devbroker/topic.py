@@ -136,7 +136,7 @@ class Topic:
         if self._is_fenced:
             raise Refused(ServerError.PersistenceError, "Topic is temporarily unavailable")
         policy = self.policy
-        if 0 < policy.max_message_size < len(write.data):
+        if policy.max_message_size and len(write.data) > policy.max_message_size:
             raise Refused(ServerError.NotAllowedError, "Exceed maximum message size")
         longest = policy.max_delivery_delay_ms
         if longest:
@@ -174,7 +174,7 @@ class Topic:
                 write.on_stored(entry)
             else:
                 self._is_fenced = True
-                self.admission.close_all(Refused(ServerError.ServiceNotReady, "Topic is temporarily unavailable"))
+                self.admission.close_all(_unavailable())
                 write.on_failed(Refused(ServerError.PersistenceError, write.failure))
         if self._is_fenced and not self._writes:
             self._is_fenced = False
@@ -190,7 +190,7 @@ class Topic:
         entry = self._entry(data, parts or split_entry(data), metadata)
         self.entries.append(entry)
         for subscription in self.subscriptions.values():
-            subscription.dispatch()
+            subscription.offer(entry)
         return entry
 
     def _entry(self, data: bytes, parts: EntryParts, metadata: Any) -> Entry:
@@ -271,7 +271,7 @@ class Topic:
         """Raises Refused where a producer may not come in, whatever its name."""
         self.admission.check_access(producer)
         if self._is_fenced:
-            raise Refused(ServerError.ServiceNotReady, "Topic is temporarily unavailable")
+            raise _unavailable()
         if self.is_terminated:
             raise _terminated()
 
@@ -300,7 +300,7 @@ class Topic:
 
     def close_all(self, assigned: tuple[str, str] = ("", "")) -> None:
         """Close all producers and consumers from the broker's side; `assigned` are the URLs of where to go."""
-        self.admission.close_all(Refused(ServerError.ServiceNotReady, "Topic is closed"), assigned)
+        self.admission.close_all(_unavailable(), assigned)
         for subscription in list(self.subscriptions.values()):
             subscription.close_all(assigned)
 
@@ -323,6 +323,10 @@ class Topic:
 
 class NotStored(Exception):
     """A SEND that is dropped on purpose, such as a duplicate: it gets a receipt, with ids of -1."""
+
+
+def _unavailable() -> Refused:
+    return Refused(ServerError.ServiceNotReady, "Topic is temporarily unavailable")
 
 
 def _terminated() -> Refused:
