@@ -34,7 +34,8 @@ class _Callee:
 def inline(program: Program) -> None:
     """Move what is called once to where it is called, until there is nothing more to move."""
     while _Round(program).run():
-        ast.fix_missing_locations(program.tree)
+        pass
+    ast.fix_missing_locations(program.tree)
 
 
 class _Round:
@@ -48,7 +49,13 @@ class _Round:
         for owner, function in functions_of(self.tree):
             self.callees.setdefault((owner is not None, function.name), []).append(_Callee(owner, function))
         self.uses: Counter[tuple[bool, str]] = Counter()
+        self.calls: dict[tuple[bool, str], ast.Call] = {}  # a call by the name of what it calls, the last one
         for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Attribute):
+                    self.calls[True, node.func.attr] = node
+                elif isinstance(node.func, ast.Name):
+                    self.calls[False, node.func.id] = node
             if isinstance(node, ast.Attribute):
                 self.uses[True, node.attr] += 1
             elif isinstance(node, ast.Name):
@@ -200,27 +207,20 @@ class _Round:
         if not isinstance(only, ast.Return) or only.value is None:
             return False
         expression = only.value
-        done: list[ast.expr] = []
-
-        def change(node: ast.AST) -> ast.AST:
-            if not isinstance(node, ast.Call) or done or unit_of(node) != unit_of(callee.function):
-                return node
-            if self._callee_of(node, callee.home, True) is not callee:
-                return node
-            given = given_arguments(callee.function, node)
-            if given is None or not self._may_be_put(expression, given):
-                return node
-            put = copy.deepcopy(expression)
-            done.append(put)
-            holder = ast.Expr(put)
-            rewrite(holder, lambda one: copy.deepcopy(given[one.id])
-                    if isinstance(one, ast.Name) and one.id in given else one)
-            return holder.value
-
-        rewrite(self.tree, change)
-        if done:
-            self._remove(callee)
-        return bool(done)
+        call = self.calls.get(key)
+        if not call or unit_of(call) != unit_of(callee.function):
+            return False
+        given = given_arguments(callee.function, call)
+        if self._callee_of(call, callee.home, True) is not callee or given is None:
+            return False
+        if not self._may_be_put(expression, given):
+            return False
+        holder = ast.Expr(copy.deepcopy(expression))
+        rewrite(holder, lambda one: copy.deepcopy(given[one.id])
+                if isinstance(one, ast.Name) and one.id in given else one)
+        rewrite(self.tree, lambda one: holder.value if one is call else one)
+        self._remove(callee)
+        return True
 
     def _may_be_put(self, expression: ast.expr, given: dict[str, ast.expr]) -> bool:
         """May the arguments stand in the expression itself? They are then evaluated later, or more than once."""
@@ -237,7 +237,7 @@ class _Round:
         if callee.home:
             callee.home.body = [one for one in callee.home.body if one is not callee.function] or [ast.Pass()]
         else:
-            rewrite(self.tree, lambda node: None if node is callee.function else node)
+            self.tree.body = [one for one in self.tree.body if one is not callee.function]
 
 
 def blocks_of(function: Function) -> Iterator[tuple[list[ast.stmt], int, bool]]:
