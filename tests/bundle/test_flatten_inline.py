@@ -192,8 +192,23 @@ def run(x):
     assert "ring.items[place % ring.size]" in text
 
 
+def test_a_short_expression_moves_to_several_places(tmp_path: Path) -> None:
+    inlined(tmp_path, """
+class Ring:
+    def __init__(self, x):
+        self.count = x
+    def idle(self):
+        return not self.count
+    def long(self):
+        return [self.count, self.count, self.count, self.count, self.count]
+def run(x):
+    ring, other = Ring(x), Ring(0)
+    return ring.idle(), other.idle(), ring.long(), other.long()
+""", "Ring.idle")
+
+
 @pytest.mark.parametrize(("name", "source"), [
-    ("called twice", "def part(x):\n    return [x]\ndef run(x):\n    y = part(x)\n    z = part(y)\n    return y, z\n"),
+    ("called twice", "def part(x):\n    x += 1\n    return x\ndef run(x):\n    y = part(x)\n    z = part(y)\n    return y, z\n"),
     ("return in a loop", "def part(x):\n    for i in range(9):\n        if i > x:\n            return i\ndef run(x):\n"
                          "    a = b = c = d = e = f = g = 1\n    y = part(x)\n    return y\n"),
     ("handed on", "def part(x):\n    return x\ndef run(x):\n    return list(map(part, [x]))\n"),

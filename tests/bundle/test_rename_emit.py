@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from tools.bundle.emitting import unit_sources
 from tools.bundle.foreign import MORE_ROM_NAMES, ROM_NAMES
 from tools.bundle.program import Program
 from tools.bundle.reading import PLAIN
-from tools.bundle.renaming import rename
+from tools.bundle.renaming import fresh_names, rename
 from tools.bundle.sets import SETS
 from tools.bundle.tracebacks import read_back, traceback_map
 from tools.interpreters import ROOT, Interpreter, search_path
@@ -63,6 +65,12 @@ def run(x):
     things = [Base(x), Derived(x, option=4)]
     return Apart('t').compute_all(things), things[0].again(1), [thing.public for thing in things]
 """
+
+
+@functools.cache
+def producers_bundle() -> Bundle:
+    """Made once for all interpreters."""
+    return build(ROOT, SETS["producer"])
 
 
 def renamed(tmp_path: Path, source: str, attributes: tuple[str, ...] = (), roots: tuple[str, ...] = ("run",),
@@ -136,6 +144,11 @@ def test_functions_get_different_names_as_long_as_there_are_some(tmp_path: Path)
     assert all({name.rpartition(".")[2] for name in names} in ({"__init__"}, {"compute"}) for names in several)
 
 
+def test_names_that_are_given_are_all_different() -> None:
+    names = [*islice(fresh_names({"append", "x"}), 900)]
+    assert len({*names}) == 900 and not {"append", "x", "self", "is"} & {*names}
+
+
 def test_rom_names_take_no_room_in_mpy_files(tmp_path: Path) -> None:
     """mpy-cross writes a name that every firmware has as a number."""
     lines = [f"x.{name}" for name in ROM_NAMES]
@@ -166,7 +179,7 @@ def test_loaded_on_demand_files_use_the_new_names(tmp_path: Path, micropython: I
 
 def test_a_traceback_is_read_back(tmp_path: Path, micropython: Interpreter, monkeypatch: pytest.MonkeyPatch,
                                   capsys: pytest.CaptureFixture[str]) -> None:
-    bundle = build(ROOT, SETS["producer"])
+    bundle = producers_bundle()
     write(bundle, tmp_path)
     done = micropython.run(["-c", "from mpy_pulsar import Client; Client('http://h')"],
                            env={"MICROPYPATH": search_path(tmp_path)}, cwd=tmp_path)

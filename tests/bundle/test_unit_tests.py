@@ -1,11 +1,12 @@
 """The project's unit tests, the byte-for-byte transcript and the vectors among them, on bundled code.
 
-Each file of tests/unit is bundled together with the package, so that its names are changed with those of the package,
-compiled as for a board, and run under every MicroPython.
+The files of tests/unit are bundled together with the package, so that their names are changed with those of the
+package, compiled as for a board, and run under every MicroPython.
 """
 from __future__ import annotations
 
 import ast
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tools.bundle.building import build
 from tools.bundle.scopes import BundleError
 from tools.bundle.sets import SETS
 from tools.interpreters import ROOT, Interpreter, search_path
+from tools.interpreters import environment as environment_of
 
 UNIT = ROOT / "tests" / "unit"
 # These put other functions or numbers into modules of the package, which one module cannot do.
@@ -26,9 +28,15 @@ BY_TEXT = ("broker", "metadata", "plain", "stored", "checksum")
 _RUNNER = """
 import sys
 import mpy_pulsar
-for name in sys.argv[1:]:
-    getattr(mpy_pulsar, name)()
-    print("passed", name)
+failed = 0
+for name in sys.stdin.read().split():
+    try:
+        getattr(mpy_pulsar, name)()
+        print("passed", name)
+    except Exception as error:
+        failed = 1
+        sys.print_exception(error, sys.stdout)
+sys.exit(failed)
 """
 
 
@@ -38,27 +46,29 @@ def names_in(name: str) -> list[str]:
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of bundles by the file of tests that is in them, made when they are asked for."""
-    return {}
+def run(micropython: Interpreter, folder: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run those functions of the bundle in `folder`."""
+    (folder / "runner.py").write_text(_RUNNER)
+    environment = environment_of({"MICROPYPATH": search_path(folder)})
+    return subprocess.run(micropython.argv(["runner.py"], heap="16M"), env=environment, cwd=folder, text=True,
+                          input="\n".join(names), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_of_unit_tests_passes_when_bundled(
-    name: str, micropython: Interpreter, bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    tests = names_in(name)
-    if name not in bundles:
-        bundle = build(ROOT, SETS["both"], extra={f"tests.unit.{name}": tests}, folders={"tests": ROOT}, kept=BY_TEXT)
-        folder = bundles[name] = tmp_path_factory.mktemp(name)
-        write(bundle, folder)
-        (folder / "vectors").symlink_to(ROOT / "tests" / "vectors")
-        (folder / "runner.py").write_text(_RUNNER)
-    folder = bundles[name]
-    done = micropython.run(["runner.py", *tests], env={"MICROPYPATH": search_path(folder)}, cwd=folder, heap="16M")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == [f"passed {test}" for test in tests]
+@pytest.fixture(scope="session")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package and the unit tests as one module, and the vectors beside it."""
+    folder = tmp_path_factory.mktemp("bundled")
+    extra = {f"tests.unit.{name}": names_in(name) for name in FILES}
+    write(build(ROOT, SETS["both"], extra=extra, folders={"tests": ROOT}, kept=BY_TEXT), folder)
+    (folder / "vectors").symlink_to(ROOT / "tests" / "vectors")
+    return folder
+
+
+def test_the_unit_tests_pass_when_bundled(micropython: Interpreter, bundled: Path) -> None:
+    names = [test for name in FILES for test in names_in(name)]
+    assert len({*names}) == len(names), "two unit tests of one name; call one of them otherwise"
+    done = run(micropython, bundled, names)
+    assert done.returncode == 0 and done.stdout.splitlines() == [f"passed {name}" for name in names], done.stdout
 
 
 @pytest.mark.parametrize("name", sorted(NOT_BUNDLED))
@@ -76,7 +86,5 @@ def test_a_test_that_fails_is_seen(micropython: Interpreter, tmp_path: Path) -> 
     bundle = build(ROOT, SETS["producer"], extra={"tests.wrong": ["test_wrong"]},
                    folders={"tests": tmp_path / "sources"})
     write(bundle, tmp_path / "out")
-    (tmp_path / "out" / "runner.py").write_text(_RUNNER)
-    done = micropython.run(["runner.py", "test_wrong"], env={"MICROPYPATH": search_path(tmp_path / "out")},
-                           cwd=tmp_path / "out")
-    assert done.returncode and "AssertionError: it is f" in done.stdout + done.stderr
+    done = run(micropython, tmp_path / "out", ["test_wrong"])
+    assert done.returncode == 1 and "AssertionError: it is f" in done.stdout

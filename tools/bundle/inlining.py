@@ -1,7 +1,8 @@
 """A function or method that is called in one place moves there.
 
 Three forms of call are followed: a statement of its own, the value of an assignment, and `return` (each with or
-without await); besides, anywhere, the call of a function that is nothing but `return expression`.
+without await); besides, anywhere, the call of a function that is nothing but `return expression`, and of a short one
+in several places.
 """
 from __future__ import annotations
 
@@ -25,6 +26,11 @@ from tools.bundle.shaking import harmless
 _ON_STACK = 6
 
 
+# Nodes of an expression that is no larger than the call which it stands for, and how often it may be put.
+_SHORT = 14
+_SHORT_USES = 4
+
+
 @dataclass(frozen=True)
 class _Callee:
     home: ast.ClassDef | None
@@ -34,7 +40,8 @@ class _Callee:
 def inline(program: Program) -> None:
     """Move what is called once to where it is called, until there is nothing more to move."""
     while _Round(program).run():
-        ast.fix_missing_locations(program.tree)
+        pass
+    ast.fix_missing_locations(program.tree)
 
 
 class _Round:
@@ -48,7 +55,13 @@ class _Round:
         for owner, function in functions_of(self.tree):
             self.callees.setdefault((owner is not None, function.name), []).append(_Callee(owner, function))
         self.uses: Counter[tuple[bool, str]] = Counter()
+        self.calls: dict[tuple[bool, str], list[ast.Call]] = {}  # by the name of what they call
         for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Attribute):
+                    self.calls.setdefault((True, node.func.attr), []).append(node)
+                elif isinstance(node.func, ast.Name):
+                    self.calls.setdefault((False, node.func.id), []).append(node)
             if isinstance(node, ast.Attribute):
                 self.uses[True, node.attr] += 1
             elif isinstance(node, ast.Name):
@@ -70,26 +83,21 @@ class _Round:
                     return True
         return any(self._try_expression(key) for key in self.callees)
 
-    def _candidate(self, key: tuple[bool, str]) -> _Callee | None:
-        """The one function of that name, if it is used once and may move."""
+    def _candidate(self, key: tuple[bool, str], most: int = 1) -> _Callee | None:
+        """The one function of that name, if it is used once, or so often at most, and may move."""
         found = self.callees.get(key, [])
         is_method, name = key
-        if len(found) != 1 or self.uses[key] != 1 or name.startswith("__"):
+        if len(found) != 1 or not 0 < self.uses[key] <= most or name.startswith("__"):
             return None
         if name in (self.program.public.attributes if is_method else self.program.public.roots) or name in FOREIGN:
             return None
         return found[0] if is_plain(found[0].function) else None
 
-    def _callee_of(self, call: ast.Call, owner: ast.ClassDef | None, wide: bool = False) -> _Callee | None:
-        """What a call calls: a method of the same class by `self.name(…)`, or a function of ours.
-
-        wide: also a method of whatever a local variable holds; its name says whose it is, since no other class has it.
-        """
+    def _callee_of(self, call: ast.Call, owner: ast.ClassDef | None) -> _Callee | None:
+        """What a call calls: a method of the same class by `self.name(…)`, or a function of ours."""
         target = call.func
-        if any(isinstance(one, ast.Starred) for one in call.args) or any(not one.arg for one in call.keywords):
+        if not _names_arguments(call):
             return None
-        if wide and isinstance(target, ast.Attribute) and self.scopes.kind(target.value) == LOCAL:
-            return self._candidate((True, target.attr))
         if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
             found = self._candidate((True, target.attr))
             return found if found and found.home is owner else None
@@ -192,35 +200,34 @@ class _Round:
         return rewrite(holder, change).body[0]
 
     def _try_expression(self, key: tuple[bool, str]) -> bool:
-        """A function that is only `return expression`, called with arguments that may be put in its place."""
-        callee = self._candidate(key)
+        """A function that is only `return expression`, called with arguments that may be put in its place.
+
+        Its name says whose it is, since no other class has it. A short one may be called in several places.
+        """
+        callee = self._candidate(key, _SHORT_USES)
         if not callee or isinstance(callee.function, ast.AsyncFunctionDef) or len(callee.function.body) != 1:
             return False
         only = callee.function.body[0]
         if not isinstance(only, ast.Return) or only.value is None:
             return False
         expression = only.value
-        done: list[ast.expr] = []
-
-        def change(node: ast.AST) -> ast.AST:
-            if not isinstance(node, ast.Call) or done or unit_of(node) != unit_of(callee.function):
-                return node
-            if self._callee_of(node, callee.home, True) is not callee:
-                return node
-            given = given_arguments(callee.function, node)
-            if given is None or not self._may_be_put(expression, given):
-                return node
-            put = copy.deepcopy(expression)
-            done.append(put)
-            holder = ast.Expr(put)
-            rewrite(holder, lambda one: copy.deepcopy(given[one.id])
+        calls = self.calls.get(key, [])
+        if len(calls) != self.uses[key] or (len(calls) > 1 and sum(1 for _ in ast.walk(expression)) > _SHORT):
+            return False
+        put: dict[ast.AST, ast.expr] = {}
+        for call in calls:
+            receiver = call.func.value if isinstance(call.func, ast.Attribute) else None
+            given = given_arguments(callee.function, call)
+            if (given is None or not _names_arguments(call) or unit_of(call) != unit_of(callee.function)
+                    or (receiver and self.scopes.kind(receiver) != LOCAL) or not self._may_be_put(expression, given)):
+                return False
+            holder = ast.Expr(copy.deepcopy(expression))
+            rewrite(holder, lambda one, given=given: copy.deepcopy(given[one.id])
                     if isinstance(one, ast.Name) and one.id in given else one)
-            return holder.value
-
-        rewrite(self.tree, change)
-        if done:
-            self._remove(callee)
-        return bool(done)
+            put[call] = holder.value
+        rewrite(self.tree, lambda one: put.get(one, one))
+        self._remove(callee)
+        return True
 
     def _may_be_put(self, expression: ast.expr, given: dict[str, ast.expr]) -> bool:
         """May the arguments stand in the expression itself? They are then evaluated later, or more than once."""
@@ -237,7 +244,7 @@ class _Round:
         if callee.home:
             callee.home.body = [one for one in callee.home.body if one is not callee.function] or [ast.Pass()]
         else:
-            rewrite(self.tree, lambda node: None if node is callee.function else node)
+            self.tree.body = [one for one in self.tree.body if one is not callee.function]
 
 
 def blocks_of(function: Function) -> Iterator[tuple[list[ast.stmt], int, bool]]:
@@ -304,6 +311,11 @@ def is_reading(node: ast.expr) -> bool:
     """An expression that only reads and calculates."""
     return all(isinstance(one, (ast.Constant, ast.Name, ast.Attribute, ast.UnaryOp, ast.BinOp, ast.operator,
                                 ast.unaryop, ast.expr_context)) for one in ast.walk(node))
+
+
+def _names_arguments(call: ast.Call) -> bool:
+    """Does the call say what each parameter is given: no `*` and no `**`?"""
+    return not any(isinstance(one, ast.Starred) for one in call.args) and all(one.arg for one in call.keywords)
 
 
 def _is_simple_target(statement: ast.Assign) -> bool:

@@ -29,7 +29,9 @@ def rename(program: Program) -> None:
 def fresh_names(avoid: Iterable[str]) -> Iterator[str]:
     """ROM names, then letters, without those to avoid."""
     avoid = set(avoid) | _WORDS
-    yield from (name for name in (*ROM_NAMES, *MORE_ROM_NAMES) if name not in avoid and name not in _KEPT_ARGUMENTS)
+    in_rom = (*ROM_NAMES, *MORE_ROM_NAMES)
+    yield from (name for name in in_rom if name not in avoid and name not in _KEPT_ARGUMENTS)
+    avoid.update(in_rom)
     letters = string.ascii_lowercase
     yield from (one for one in letters if one not in avoid)
     yield from (one + two for one in letters for two in letters + string.digits if one + two not in avoid)
