@@ -49,7 +49,22 @@ class Link:
             # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
             collect()
             text = "%s: %s" % (error.__class__.__name__, str(error).strip())
-            self.fail(ConnectError("lost: %s" % text))
+            self.fail(self._last_word(error) or ConnectError("lost: %s" % text))
+
+    def _last_word(self, error):
+        """What the broker called its reason before it closed the link; None where it gave none."""
+        # A write fails at once, while the answer that explains it may still wait to be read.
+        connection = self.connection
+        if self._stream and isinstance(error, OSError):
+            try:
+                count = self._stream.readinto(memoryview(connection.buffer)[connection.filled:])
+                if count:
+                    connection.feed(count, ticks_ms())
+            except PulsarError as word:
+                return word
+            except Exception:  # noqa: BLE001, S110
+                pass  # what was broken already
+        return None
 
     def fail(self, error):
         """It is of no more use; `error` becomes the link's, with its address."""

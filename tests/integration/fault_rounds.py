@@ -124,11 +124,11 @@ def _run_one(program: Program, broker: DevBrokerThread, one: Round) -> Outcome:
 def check(one: Round, outcome: Outcome) -> None:
     """Raise AssertionError where something was lost, told wrongly, out of order, or came twice without a reason."""
     said = outcome.said
+    for fault, hits in zip((*one.before, *one.during), outcome.struck, strict=True):
+        assert hits or fault.startswith("refuse"), f"{fault!r} did not strike"
     places: dict[int, list[Place]] = {}
     for place, number in outcome.store:
         places.setdefault(number, []).append(place)
-    for fault, hits in zip((*one.before, *one.during), outcome.struck, strict=True):
-        assert hits or fault.startswith("refuse"), f"{fault!r} did not strike"
     _check_fates(one, said, places)
     _check_order(one, [number for _, number in outcome.store])
     _check_repeats(one, said, places)
