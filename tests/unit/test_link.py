@@ -1,6 +1,7 @@
 """A link over a scripted stream: what it makes of a broker that closes it, and how it ends."""
 import asyncio
 
+from mpy_pulsar import Client  # noqa: F401 - it loads the rooms below it in an order that needs little stack
 from mpy_pulsar.auth import NoAuthentication
 from mpy_pulsar.errors import ConnectError, PulsarError
 from mpy_pulsar.net import link as room
