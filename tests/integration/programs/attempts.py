@@ -2,7 +2,7 @@
 
 Options: attempts, each with name, url, topic, client (options of Client), and one of these: producer (its options;
 sends `messages` numbered ones), subscription (which is only opened), partitions (whose names are asked for). `ca` is
-the authority's certificate in hexadecimal. `result` is the topic's name and what came of it; `errors` are those that
+the authority's certificate in hexadecimal, `token` a token. `result` is the topic's name and what came of it; `errors` are those that
 belong to no call, `seconds` is how long it took.
 """
 import asyncio
@@ -10,7 +10,7 @@ import asyncio
 from numbered import message
 from program import run, say
 
-from mpy_pulsar import Client, PulsarError
+from mpy_pulsar import AuthenticationToken, Client, PulsarError
 from mpy_pulsar.port import ticks_diff, ticks_ms
 
 
@@ -41,6 +41,8 @@ async def _attempt(attempt):
     more = dict(attempt.get("client", {}))
     if "ca" in attempt:
         more["tls_trust_certs_file_path"] = bytes.fromhex(attempt["ca"])
+    if "token" in attempt:
+        more["authentication"] = AuthenticationToken(attempt["token"])
     started = ticks_ms()
     try:
         async with Client(attempt["url"], on_error=keep, **more) as client:
