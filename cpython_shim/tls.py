@@ -70,6 +70,9 @@ async def secure(sock, made, host):
         raise OSError(
             "the certificate of %s is refused: %s; see tls_trust_certs_file_path" % (host, error.verify_message)
         ) from error
+    except ssl.SSLEOFError as error:
+        stream.close()
+        raise OSError("%s closed the link in the handshake; if this is a plaintext port, use pulsar://" % host) from error
     except BaseException:
         stream.close()
         raise

@@ -1,5 +1,9 @@
 """TLS of `net.stream` on MicroPython; loaded by the first pulsar+ssl:// service URL."""
+from binascii import a2b_base64
+
 import tls
+
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 def context(trust, validate_hostname, insecure):
@@ -21,7 +25,13 @@ def context(trust, validate_hostname, insecure):
         if isinstance(trust, str):
             with open(trust, "rb") as file:
                 trust = file.read()
-        made.load_verify_locations(trust)
+        for certificate in _certificates(trust):
+            made.load_verify_locations(certificate)
     except (OSError, ValueError) as error:
         raise ValueError("tls_trust_certs_file_path: no certificate can be read from it: %s" % error)
     return made
+
+
+def _certificates(trust):
+    """The certificates of a PEM file in DER, which every build of mbedTLS reads; of anything else itself."""
+    return [a2b_base64(part.split(b"-----END")[0]) for part in bytes(trust).split(_BEGIN)[1:]] or [trust]

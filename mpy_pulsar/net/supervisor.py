@@ -69,6 +69,8 @@ class Supervisor:
         The one place that decides "am I connected to the right one?".
         """
         url = tls_url if self.tls else url
+        if not url:
+            raise ConnectError("the look-up's answer has no %s:// address" % ("pulsar+ssl" if self.tls else "pulsar"))
         try:
             tls, addresses = parse_service_url(url)
         except ValueError as error:

@@ -48,7 +48,7 @@ def options():
     return json.loads(sys.stdin.readline())
 
 
-async def _nothing_left():
+async def nothing_left():
     """Tasks and sockets of the client are all gone, which `Client.close` promises."""
     # MicroPython's wait_for leaves its helper task to end in the loop's next turn.
     await asyncio.sleep(0)
@@ -70,7 +70,7 @@ def run(main):
             # In its debug mode asyncio prints a line where a task held the loop for long; a busy machine is no fault.
             _running_loop().slow_callback_duration = _SLOW_SECONDS
         outcome = await main(options())
-        await _nothing_left()
+        await nothing_left()
         return outcome
 
     outcome = asyncio.run(whole())
