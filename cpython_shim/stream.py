@@ -3,6 +3,9 @@ import asyncio
 import socket
 import threading
 
+WRITE_MOST = 0x3FFFFFFF  # no bound
+Window = None
+
 
 class Stream:
     """A socket with the methods of MicroPython's streams."""
@@ -149,3 +152,7 @@ async def _connect_tcp(host, port):
             sock.close()
             raise
     raise OSError("no address for " + host)
+
+
+def forget(address):
+    """Nothing: no address is kept here."""

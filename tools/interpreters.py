@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tools import setup_debian
+from tools import private_apt, setup_debian
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -159,23 +159,23 @@ def _from_wheel() -> Interpreter:
 
 def _from_debian(bits: int, say: Callable[[str], None], again: bool) -> Interpreter:
     try:
-        folder = BUILD / "micropython" / f"debian-{setup_debian.architecture(bits)}"
+        folder = BUILD / "micropython" / f"debian-{private_apt.architecture(bits)}"
         failed = folder.with_suffix(".failed")
         if (folder / "root").exists():
             try:
                 return probe(setup_debian.command(folder), "debian")
-            except (NoInterpreter, setup_debian.Unavailable):
+            except (NoInterpreter, private_apt.Unavailable):
                 say(f"{folder} is broken: fetching it again")
         elif failed.exists() and not again and not os.environ.get("REQUIRE_ALL"):
             raise NoInterpreter(failed.read_text().strip() + " (`make setup` tries again)")
         failed.unlink(missing_ok=True)
         try:
             return probe(setup_debian.fetch(bits, folder, say), "debian")
-        except (NoInterpreter, setup_debian.Unavailable) as problem:
+        except (NoInterpreter, private_apt.Unavailable) as problem:
             failed.parent.mkdir(parents=True, exist_ok=True)
             failed.write_text(f"{problem}\n")
             raise
-    except setup_debian.Unavailable as problem:
+    except private_apt.Unavailable as problem:
         raise NoInterpreter(str(problem)) from None
 
 

@@ -2,7 +2,7 @@
 
     python3 -m tools.setup            bring everything up to date; what could not be fetched before is tried again
     python3 -m tools.setup --quick    the same, but a fetch that failed before is left alone
-    python3 -m tools.setup --lock     write requirements-dev.txt and requirements-stubs.txt anew (needs uv)
+    python3 -m tools.setup --lock     write the requirements-*.txt anew (needs uv)
 
 It runs on a bare Python 3.11 or later and writes to .venv/ and build/ only. A second run finds its stamps and takes a
 second.
@@ -29,6 +29,7 @@ PYTHON = VENV / "bin" / "python"
 TYPINGS = ROOT / "build" / "typings"
 DEVELOPMENT = ROOT / "requirements-dev.txt"
 STUBS = ROOT / "requirements-stubs.txt"
+DEVICE = ROOT / "requirements-device.txt"
 
 _LOCKING = ("pip", "compile", "--universal", "--generate-hashes", "--python-version", "3.11",
             "--no-emit-index-url", "--no-emit-find-links", "--quiet", "--custom-compile-command", "make lock")
@@ -95,7 +96,12 @@ def lock(words: list[str]) -> None:
     uv = shutil.which("uv")
     if not uv:
         raise SetupError("locking needs uv: `pipx install uv`, or `python3 -m pip install --user uv`")
-    for target, choice in ((DEVELOPMENT, ["pyproject.toml", "--extra", "dev"]), (STUBS, ["--group", "stubs"])):
+    choices = {
+        DEVELOPMENT: ["pyproject.toml", "--extra", "dev"],
+        STUBS: ["--group", "stubs"],
+        DEVICE: ["--group", "device", "--no-deps"],
+    }
+    for target, choice in choices.items():
         say(f"locking {target.name} ...")
         # A name without its folder: uv writes what it is given into the file.
         _run([uv, *_LOCKING, *choice, *words, "--output-file", target.name], f"locking {target.name}")

@@ -4,7 +4,7 @@ import asyncio
 from ..core.connection import Connection
 from ..errors import ConnectError, PulsarError
 from ..port import READ_BUFFER, collect, const, ticks_ms
-from .stream import connect, readable, sleep_ms, wait, writable
+from .stream import WRITE_MOST, Window, connect, forget, readable, sleep_ms, wait, writable
 
 # Broken pipe, reset, and mbedTLS's end of a connection (-0x7280): the broker closed it.
 _CLOSED = (32, 104, -29312)
@@ -13,6 +13,8 @@ _FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER i
 
 class Link:
     """Runs a Connection until it fails; then `error` is set and the supervisor woken, who calls `stop`."""
+
+    _window = None  # what bounds the messages on their way, where the network needs that
 
     def __init__(self, supervisor, address, proxy_to, limit, now):
         """address: (host, port). proxy_to: "host:port" of the broker behind it, or None. limit: of the read buffer."""
@@ -25,6 +27,8 @@ class Link:
         self.wake = self._wake.set
         size = min(READ_BUFFER, limit) if limit else READ_BUFFER
         self.connection = Connection(self, bytearray(size), limit, now)
+        if Window:
+            self._window = Window()
         self._stream = None
         self._socket = None  # below TLS, whose close() forgets it where the handshake failed
         self._writer = None
@@ -102,6 +106,8 @@ class Link:
                 await readable(stream)
             elif count:
                 connection.feed(count, ticks_ms())
+                if self._window and self._window.held:
+                    self.wake()
                 await sleep_ms(0)
             else:
                 raise self._lost("closed by the broker")
@@ -126,6 +132,7 @@ class Link:
         clock = self._supervisor.clock
         now = ticks_ms()
         clock.update(now)
+        window = self._window
         pause = _FOREVER
         for handle in list(connection.handles.values()):
             if handle.connection is not connection:
@@ -137,7 +144,7 @@ class Link:
                     await self._put(frame, 0, len(frame))
                     pause = 0
                 continue
-            slot = handle.next_frame(clock, now)
+            slot = window.next_frame(handle, clock, now) if window else handle.next_frame(clock, now)
             if slot >= 0:
                 await self._put(ring.out, ring.frame_start(slot), ring.frame_end(slot), ring, ring.unsent)
                 pause = 0
@@ -150,7 +157,7 @@ class Link:
         # link goes down. ring, after: where the bytes are a ring's, and the number of the batch behind them.
         stream = self._stream
         while start < end:
-            count = stream.write(buffer, start, end - start)  # pyright: ignore[reportCallIssue]
+            count = stream.write(buffer, start, min(end - start, WRITE_MOST))  # pyright: ignore[reportCallIssue]
             if count:
                 start += count
             else:
@@ -161,6 +168,8 @@ class Link:
 
     async def stop(self):
         """Take reader and writer down together, close the socket."""
+        if not self.connection.connected:
+            forget(self.address)
         for task in (self._reader, self._writer):
             # Not by awaiting it, where our own cancellation could not be told from the task's; and again until it
             # has ended, since MicroPython's wait_for loses a cancellation that comes together with the event.

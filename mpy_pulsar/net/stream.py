@@ -1,7 +1,9 @@
 """The interpreter's sockets and waits, the third of the three seams: MicroPython's half; CPython's is the shim's.
 
 A stream has readinto(buffer) and write(buffer, offset, size), which give a count of bytes, or None for "not now", and
-close(). Only one task may wait to read from a stream and one to write: asyncio's poller keeps one of each.
+close(). WRITE_MOST: bytes that one write should have at most. Window: class of what bounds the bytes on their way on one
+link, None where nothing needs to. forget(address): what `connect` keeps of a name proved of no use. Only one task may
+wait to read from a stream and one to write: asyncio's poller keeps one of each.
 """
 import sys
 
@@ -11,6 +13,15 @@ if sys.implementation.name == "micropython":
     from asyncio import ThreadSafeFlag, sleep_ms
 
     from ..port import collect, const
+    from .resolve import address_of, forget  # noqa: F401
+
+    try:
+        import lwip  # noqa: F401
+
+        from .lwip import WRITE_MOST, Window
+    except ImportError:
+        WRITE_MOST = 0x3FFFFFFF
+        Window = None
 
     # The connection is under way: EINPROGRESS of unix, of lwIP ports and of ESP32.
     _IN_PROGRESS = (115, 118, 119)
@@ -45,8 +56,8 @@ if sys.implementation.name == "micropython":
         address: (host, port). tls: what `tls_context` gave, or None. The handshake is done by the first reads and
         writes; with TLS both are to be closed.
         """
-        host, port = address
-        address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+        host = address[0]
+        address = address_of(*address)
         stream = socket.socket(address[0])
         try:
             stream.setblocking(False)
@@ -68,7 +79,10 @@ if sys.implementation.name == "micropython":
 else:
     from cpython_shim.stream import (  # noqa: F401
         ThreadSafeFlag,  # pyright: ignore[reportAssignmentType]
+        WRITE_MOST,
+        Window,  # pyright: ignore[reportAssignmentType]
         connect,  # pyright: ignore[reportAssignmentType]
+        forget,  # pyright: ignore[reportAssignmentType]
         readable,
         sleep_ms,
         tls_context,  # pyright: ignore[reportAssignmentType]

@@ -27,7 +27,7 @@ def test_nothing_is_needed_to_install() -> None:
 
 
 def test_locks_are_complete_and_name_no_index() -> None:
-    for name in ("requirements-dev.txt", "requirements-stubs.txt"):
+    for name in ("requirements-dev.txt", "requirements-stubs.txt", "requirements-device.txt"):
         text = (mip_index.ROOT / name).read_text()
         assert "://" not in text
         entries = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]

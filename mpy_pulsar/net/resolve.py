@@ -1,0 +1,32 @@
+"""Host names to addresses on a board, where looking one up blocks the event loop, on some ports for ever."""
+import socket
+
+# (host, port) of links that came up, and their addresses.
+_known = {}
+
+
+def address_of(host, port):
+    """getaddrinfo's entry for host:port: the one of the link before, else a look-up. OSError."""
+    found = _known.get((host, port))
+    if not found:
+        if not host.replace(".", "").isdigit():
+            _check_network(host)
+        found = _known[host, port] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+    return found
+
+
+def forget(address):
+    """The link to `address`, (host, port), did not come up: look its name up next time."""
+    _known.pop(address, None)
+
+
+def _check_network(host):
+    """Raise OSError where no name can be looked up now; on the RP2040 that would never return."""
+    try:
+        import network
+    except ImportError:
+        return
+    if not hasattr(network, "WLAN") or hasattr(network, "LAN") or hasattr(network, "PPP") or hasattr(network, "WIZNET5K"):
+        return  # an interface that cannot be asked without its object
+    if not network.WLAN(0).isconnected() and not network.WLAN(1).active():
+        raise OSError("no Wi-Fi, so %s cannot be looked up" % host)
