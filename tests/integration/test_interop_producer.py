@@ -156,7 +156,8 @@ def test_a_delay_is_kept_for_a_shared_subscription(real_place: Place, apache: An
     for _ in range(3):
         message = consumer.receive(_READ_MILLISECONDS)
         seen[message.data()] = time.time() - started
-    assert list(seen) == [b"at once", b"at", b"after"]
+    # Which of the two late ones comes first is the broker's ticks' affair.
+    assert list(seen)[0] == b"at once" and set(seen) == {b"at once", b"at", b"after"}
     assert seen[b"after"] >= 4 - _DELAY_TICK and seen[b"at"] >= 3 - _DELAY_TICK
 
 
