@@ -9,6 +9,8 @@ _HOMES = {
     "MessageId": "core.message_id",
     "InitialPosition": "names",
     "ConsumerType": "names",
+    "ConsumerKeySharedPolicy": "features.key_shared",
+    "KeySharedMode": "features.key_shared",
 }
 
 # What every client needs, from the bottom up: a module whose imports are all loaded nests none, and deep nesting is
