@@ -331,10 +331,10 @@ class ConsumerCore(Handle):
         if self.connection:
             acks = self._acks
             acks.append(entry)
-            if len(acks) == 1:
-                self.attend()
-            elif len(acks) >= ACK_GROUP:
+            if len(acks) >= ACK_GROUP:
                 self.flush()
+            elif len(acks) == 1:
+                self.attend()
 
     def flush(self):
         """Send the acknowledgements that wait."""

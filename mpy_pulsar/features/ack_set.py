@@ -10,8 +10,9 @@ _WORD = const(64)
 
 def _words(buffer, command):
     """The ack_set of a MESSAGE that was scanned into `command`, each value by itself or packed."""
+    start = command.at[0]
     try:
-        for at, size in each(buffer, command.at[0], command.value[0], _ACK_SET):
+        for at, size in each(buffer, start, start + command.value[0], _ACK_SET):
             end = at + size
             while at < end:
                 yield varint(buffer, at)
@@ -21,7 +22,7 @@ def _words(buffer, command):
             if at != end:
                 raise ProtocolError("ack_set that does not end with a number", at)
     except IndexError:
-        raise ProtocolError("ack_set that runs past its end", command.at[0])
+        raise ProtocolError("ack_set that runs past its end", start)
 
 
 def cost_of(buffer, command, count):
