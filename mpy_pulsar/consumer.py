@@ -4,12 +4,14 @@ import random
 
 from .core.consumer_core import ConsumerCore
 from .endpoint import Endpoint
-from .port import RECEIVER_QUEUE
+from .port import RECEIVER_QUEUE, const
+
+_NACK_DELAY = const(60000)  # ms
 
 
 def make_consumer(
     topic, consumer_id, timeout, subscription_name, *, consumer_type=0, initial_position=0,
-    receiver_queue_size=None, consumer_name=None, properties=None, negative_ack_redelivery_delay_ms=60000,
+    receiver_queue_size=None, consumer_name=None, properties=None, negative_ack_redelivery_delay_ms=_NACK_DELAY,
     start_message_id_inclusive=False, key_shared_policy=None, batch_index_ack_enabled=False, auto_flow=True,
     acknowledge_unreadable=False, **others
 ):
@@ -26,36 +28,20 @@ def make_consumer(
     too large, compressed, encrypted or chunked, instead of leaving them to other consumers; reported in either case.
     ValueError, TypeError: an option is wrong or not supported, with its name.
     """
-    if others:
-        from .features.options import refuse
-
-        refuse("subscribe", others)
     if not subscription_name:
         raise ValueError("a subscription needs a name")
-    consumer_type = int(consumer_type)
-    if not 0 <= consumer_type <= 3 or negative_ack_redelivery_delay_ms < 0:
-        raise ValueError("consumer_type is 0 to 3, negative_ack_redelivery_delay_ms at least 0")
-    kind = ConsumerCore
-    if not auto_flow:
-        from .features.manual_flow import ManualFlowCore as kind
-    core = kind(
-        topic, consumer_id, timeout, subscription_name, consumer_type, int(initial_position),
+    consumer = Consumer(ConsumerCore(
+        topic, consumer_id, timeout, subscription_name, int(consumer_type), int(initial_position),
         permits_of(receiver_queue_size), consumer_name or "%05x" % random.getrandbits(20), properties,
+    ))
+    options = (
+        negative_ack_redelivery_delay_ms, start_message_id_inclusive, key_shared_policy, batch_index_ack_enabled,
+        auto_flow, acknowledge_unreadable, others,
     )
-    if consumer_type == 3:
-        from .features.key_shared import pairs_of
+    if consumer_type or options != (_NACK_DELAY, False, None, False, True, False, {}):
+        from .features.subscribing import apply
 
-        core.key_shared = pairs_of(key_shared_policy)
-    elif key_shared_policy:
-        raise ValueError("key_shared_policy is for consumer_type 3 (Key_Shared)")
-    if batch_index_ack_enabled:
-        from .features.batch_acks import encode_acks
-
-        core.partial = encode_acks
-    core.inclusive = bool(start_message_id_inclusive)
-    core.acknowledges_unreadable = acknowledge_unreadable
-    consumer = Consumer(core)
-    consumer.nack_delay = negative_ack_redelivery_delay_ms
+        apply(consumer, *options)
     return consumer
 
 
@@ -70,7 +56,7 @@ def permits_of(receiver_queue_size):
 class Consumer(Endpoint):
     """Receives the messages of one topic. Made by `Client.subscribe`; `async with` closes it at the end."""
 
-    nack_delay = 60000  # ms
+    nack_delay = _NACK_DELAY
     listener = None
 
     def __init__(self, core):
@@ -119,14 +105,14 @@ class Consumer(Endpoint):
         """
         from .features.listening import listen
 
-        self.listener = listen(self, callback)
-        return self.listener
+        return listen(self, callback)
 
     def flow(self, permits):
         """With auto_flow=False: the broker may send so many messages more; it sends batches whole."""
-        if self.core.auto_flow or permits < 1:
+        flow = self.core.flow
+        if not flow or permits < 1:
             raise ValueError("flow(permits) is for auto_flow=False, and permits must be at least 1")
-        self.core.flow(permits)
+        flow(permits)
 
     async def acknowledge(self, message):
         """A Message or MessageId is done with; the broker need not send it again.
@@ -141,7 +127,6 @@ class Consumer(Endpoint):
         """All messages of the entry (batch) that a Message or MessageId belongs to are done with."""
         from .features.by_id import acknowledge_entry
 
-        self.core.check()
         acknowledge_entry(self.core, message)
 
     async def acknowledge_cumulative(self, message):
@@ -149,7 +134,6 @@ class Consumer(Endpoint):
         with batch_index_ack_enabled. PulsarError: the subscription is Shared or Key_Shared."""
         from .features.cumulative import acknowledge_cumulative
 
-        self.core.check()
         acknowledge_cumulative(self.core, message)
 
     async def negative_acknowledge(self, message):
@@ -159,14 +143,12 @@ class Consumer(Endpoint):
         """
         from .features.redelivery import negative_acknowledge
 
-        self.core.check()
         negative_acknowledge(self.core, message, self.nack_delay)
 
     def redeliver_unacknowledged_messages(self):
         """Have all that is not acknowledged sent again; what waits to be received is dropped, and comes again too."""
         from .features.redelivery import redeliver_all
 
-        self.core.check()
         redeliver_all(self.core)
 
     async def seek(self, messageid):

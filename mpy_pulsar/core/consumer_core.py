@@ -1,5 +1,5 @@
 """A consumer without sockets or tasks: permits, entries kept whole and read in place, grouped acknowledgements."""
-from ..errors import ConnectError, ProtocolError, PulsarError
+from ..errors import ConnectError, ProtocolError
 from ..port import ACK_GROUP, QUEUE_BYTES, collect, const, ticks_add, ticks_diff
 from ..wire.commands import key_values
 from ..wire.consumer_commands import ack, flow, subscribe
@@ -22,11 +22,11 @@ _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer
 # Entries kept at most for each permit: a broker in order sends one, none where the permits are used up.
 _PERMIT_ENTRIES = const(2)
 
-_DECOMPRESSION_ERROR = const(1)
-_CHECKSUM_MISMATCH = const(2)
-_BATCH_DESERIALIZE_ERROR = const(3)
-_DECRYPTION_ERROR = const(4)
-_NO_REASON = None
+# What is wrong with an entry, for features/unreadable
+_CHECKSUM = const(0)
+_METADATA = const(1)
+_BATCH = const(2)
+_CONTENT = const(3)
 
 
 class ConsumerCore(Handle):
@@ -40,7 +40,7 @@ class ConsumerCore(Handle):
 
     key_shared = None  # the pairs of KeySharedMeta
     epoch = 0  # raised with every redelivery to an only consumer; what was sent before is void
-    auto_flow = True
+    flow = None  # features/manual_flow: what the application asks for messages with
     acknowledges_unreadable = False
     inclusive = False  # does a seek deliver the message it names?
     partial = None  # features/batch_acks: what makes ids of entries that are acknowledged in part
@@ -99,18 +99,12 @@ class ConsumerCore(Handle):
 
     def on_lost(self):
         # Whatever was not acknowledged comes again.
-        self.drop_queue()
+        self._queue = []
         self._acks = []
         self._acks_due = None
         self._used = 0
         for extra in self.extras:
             extra.on_lost()
-
-    def drop_queue(self):
-        """Forget what nobody took yet: the permits it cost."""
-        permits = sum([_permits_of(entry) for entry in self._queue])
-        self._queue = []
-        return permits
 
     def on_closed(self, buffer, fields):
         for extra in self.extras:
@@ -150,10 +144,10 @@ class ConsumerCore(Handle):
         message_id = command.bytes(buffer, 2)
         redelivery_count = max(command.value[3], 0)
         start = pos
-        pos = _skip_broker_entry(buffer, pos, end)
+        pos = skip_broker_entry(buffer, pos, end)
         if end - pos > 6 and buffer[pos] == _MAGIC and buffer[pos + 1] == _CHECKSUM_MARK:
             if not check(buffer, pos + 2, end):
-                self._give_up(message_id, 1, _CHECKSUM_MISMATCH, "checksum of an entry of %s does not match")
+                self._unreadable(message_id, 1, _CHECKSUM)
                 return
             pos += 6
         data = _copy(buffer, pos, end)
@@ -172,80 +166,36 @@ class ConsumerCore(Handle):
             payload = len(data) + 1
         if payload > len(data):
             # Frame and checksum are in order, so is the link; raised, this would come back with every new one.
-            self._give_up(message_id, 1, _BATCH_DESERIALIZE_ERROR, "the metadata of an entry of %s cannot be read")
+            self._unreadable(message_id, 1, _METADATA)
             return
         value = fields.value
         count = max(value[11], 0)
-        cost = count or 1
-        if command.value[4] >= 0 and count:
-            from ..features.ack_set import cost_of
+        if (
+            value[8] > 0 or value[13] >= 0 or value[27] > 1 or not value[11]
+            or count * _SMALLEST_ENTRY > len(data) - payload
+        ):
+            self._unreadable(message_id, count, _CONTENT, buffer, command)
+            return
+        if len(self._queue) >= _PERMIT_ENTRIES * self.permits:
+            raise ProtocolError("%s: the broker sends more than the permits it has" % self.topic)
+        entry = Entry(message_id, data, 4, payload, count, redelivery_count)
+        if command.value[4] >= 0 or self.start or self.epoch:
+            from ..features.part_of_entry import prepare
 
-            cost = cost_of(buffer, command, count)
-        if 0 <= command.value[5] < self.epoch:
-            self._return_permits(cost)
-        elif value[8] > 0 or value[13] >= 0 or value[27] > 1:
-            self.report(PulsarError(
-                "%s: entry %r is compressed, encrypted or chunked, which is not supported yet%s"
-                % (self.topic, _readable(message_id), self._left_or_not())
-            ))
-            self._give_back(
-                message_id, cost,
-                _DECRYPTION_ERROR if value[13] >= 0 else _DECOMPRESSION_ERROR if value[8] > 0 else _NO_REASON
-            )
-        elif not value[11] or count * _SMALLEST_ENTRY > len(data) - payload:
-            self._give_up(message_id, 1, _BATCH_DESERIALIZE_ERROR, "a batch of %s does not hold what it claims")
-        else:
-            if len(self._queue) >= _PERMIT_ENTRIES * self.permits:
-                raise ProtocolError("%s: the broker sends more than the permits it has" % self.topic)
-            entry = Entry(message_id, data, 4, payload, count, redelivery_count)
-            if cost < count:
-                from ..features.ack_set import mark
-
-                mark(buffer, command, entry.flags())
-            if self.start:
-                self._return_permits(self.start.skip(self, entry))
-            if cost and _permits_of(entry):
-                self._queue.append(entry)
-                self.arrived()
-            else:
-                self.acknowledged(message_id)
+            if not prepare(self, entry, buffer, command):
+                return
+        self._queue.append(entry)
+        self.arrived()
 
     def on_oversize(self, buffer, command, pos, end, size):
-        count = 1
-        message_id = command.bytes(buffer, 2) or b""
-        try:
-            pos = _skip_broker_entry(buffer, pos, end)
-            if buffer[pos] == _MAGIC and buffer[pos + 1] == _CHECKSUM_MARK:
-                pos += 6
-            self._fields.scan(buffer, pos + 4, pos + 4 + uint32(buffer, pos))
-            count = max(self._fields.value[11], 1)
-            if command.value[4] >= 0 and self._fields.value[11] > 0:
-                from ..features.ack_set import cost_of
+        from ..features.unreadable import oversize
 
-                count = cost_of(buffer, command, count)
-        except (IndexError, ProtocolError):
-            pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
-        self.report(PulsarError(
-            "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left)%s; enlarge"
-            " read_buffer_size or free memory"
-            % (self.topic, _readable(message_id), size, len(buffer), self._left_or_not())
-        ))
-        self._give_back(message_id, count, _NO_REASON)
+        oversize(self, buffer, command, pos, end, size)
 
-    def _left_or_not(self):
-        return "; it is acknowledged" if self.acknowledges_unreadable else "; it stays unacknowledged"
+    def _unreadable(self, message_id, permits, what, buffer=None, command=None):
+        from ..features.unreadable import unreadable
 
-    def _give_back(self, message_id, permits, reason):
-        """An entry that is not for this client: acknowledged if the application wants it so."""
-        if self.acknowledges_unreadable:
-            self.connection.send(ack(self.id, [message_id], False, reason))
-        self._return_permits(permits)
-
-    def _give_up(self, message_id, permits, reason, text):
-        """An entry that cannot be read: tell the broker why, so that it is not sent for ever."""
-        self.report(ProtocolError("entry %r: %s" % (_readable(message_id), text % self.topic)))
-        self.connection.send(ack(self.id, [message_id], False, reason))
-        self._return_permits(permits)
+        unreadable(self, message_id, permits, what, buffer, command)
 
     # To the user
 
@@ -257,9 +207,7 @@ class ConsumerCore(Handle):
                 message = self._next(entry)
             except (ProtocolError, IndexError):
                 self._queue.pop(0)
-                self._give_up(
-                    entry.message_id, _permits_of(entry), _BATCH_DESERIALIZE_ERROR, "a batch of %s is not well formed"
-                )
+                self._unreadable(entry, 0, _BATCH)
                 continue
             index = entry.index
             entry.index = index + 1
@@ -267,7 +215,7 @@ class ConsumerCore(Handle):
                 self._queue.pop(0)
             if entry.done and entry.done[index] == _SKIPPED:
                 continue
-            self._return_permits(1)
+            self.taken(1)
             return message
         return None
 
@@ -295,7 +243,8 @@ class ConsumerCore(Handle):
         entry.position = end
         return Message(entry, metadata, start, end, entry.index, self.topic)
 
-    def _return_permits(self, count):
+    def give_permits(self, count):
+        """So many permits that the broker had are free again."""
         self._used += count
         if self._used * 2 >= self.permits and self.state == READY:
             # Messages taken in one go return their permits in one FLOW: the one that waits to be written grows.
@@ -305,7 +254,7 @@ class ConsumerCore(Handle):
             self.grant(self._used)
             self._used = 0
 
-    give_permits = _return_permits  # of messages that nobody took
+    taken = give_permits
 
     # Acknowledgement
 
@@ -351,15 +300,6 @@ class ConsumerCore(Handle):
             extra.flush()
 
 
-def _permits_of(entry):
-    """What the messages of an entry that nobody took yet have cost."""
-    done = entry.done
-    left = max(entry.count, 1) - entry.index
-    if done:
-        left -= sum([done[index] == _SKIPPED for index in range(entry.index, len(done))])
-    return left
-
-
 def _copy(buffer, pos, end):
     """buffer[pos:end] as bytes, None where there is no memory for them even after a collection."""
     for _ in range(2):
@@ -370,14 +310,7 @@ def _copy(buffer, pos, end):
     return None
 
 
-def _readable(message_id):
-    """An encoded message id for an error's text."""
-    from .message_id import MessageId
-
-    return MessageId(message_id)
-
-
-def _skip_broker_entry(buffer, pos, end):
+def skip_broker_entry(buffer, pos, end):
     """Where the frame goes on behind a BrokerEntryMetadata, if it has one."""
     if end - pos > 6 and buffer[pos] == _MAGIC and buffer[pos + 1] == _BROKER_ENTRY_MARK:
         pos += 6 + uint32(buffer, pos + 2)

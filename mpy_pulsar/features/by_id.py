@@ -52,6 +52,7 @@ def entry_of(core, message_id):
 
 def acknowledge_entry(core, message):
     """All messages of the entry that a Message or MessageId belongs to are done with."""
+    core.check()
     entry = message._entry
     if entry is None:
         if message._index >= 0 and not message.done:

@@ -57,6 +57,7 @@ class Cumulative(Extra):
 def acknowledge_cumulative(core, message):
     """A Message or MessageId and all before it are done with. In mid-batch: all before its entry, or with batch-index
     acknowledgements the messages of the entry up to it too. PulsarError: the subscription is shared."""
+    core.check()
     if core.consumer_type in _SHARING:
         raise PulsarError(
             "%s: a shared subscription has no order to acknowledge by: acknowledge the messages one by one" % core.topic

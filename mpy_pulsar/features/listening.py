@@ -53,4 +53,5 @@ def listen(consumer, callback):
     if consumer.listener and consumer.listener.running():
         raise ValueError("%s: this consumer has a listener already" % consumer.core.topic)
     consumer.core.check()
-    return Listener(consumer, callback)
+    consumer.listener = Listener(consumer, callback)
+    return consumer.listener

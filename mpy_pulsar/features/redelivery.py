@@ -3,6 +3,7 @@ from ..core.handle import NEVER, READY
 from ..port import const, ticks_add, ticks_diff, ticks_ms
 from ..wire.consumer_requests import redeliver
 from .extra import Extra, extra_of
+from .part_of_entry import drop_queue
 
 _IDS_MOST = const(1000)  # in one command
 _SHARING = (1, 3)  # Shared, Key_Shared
@@ -53,6 +54,7 @@ class NegativeAcks(Extra):
 
 def negative_acknowledge(core, message, delay):
     """The entry of a Message or MessageId is to be sent again after `delay` ms."""
+    core.check()
     if core.connection:
         entry = message._entry
         encoded = message.encoded if entry is None else entry.message_id
@@ -61,6 +63,7 @@ def negative_acknowledge(core, message, delay):
 
 def redeliver_all(core):
     """All that is not acknowledged is to be sent again, from the oldest on; what waits to be taken is dropped."""
+    core.check()
     extra_of(core, NegativeAcks).forget()
     if core.state != READY:
         return  # it comes again with the new link
@@ -70,6 +73,6 @@ def redeliver_all(core):
         # What is on its way still has the old number, and is void.
         core.epoch += 1
         epoch = core.epoch
-    permits = core.drop_queue()
+    permits = drop_queue(core)
     core.connection.send(redeliver(core.id, None, epoch))
     core.give_permits(permits)

@@ -7,6 +7,7 @@ from ..port import const, ticks_add, ticks_diff, ticks_ms
 from ..wire.consumer_requests import seek as seek_command
 from .batch_acks import partial_id
 from .extra import Extra, change, extra_of
+from .part_of_entry import drop_queue
 from .start import Start
 
 _SUCCESS = const(13)
@@ -105,7 +106,7 @@ class Seek(Extra):
             if not self._closed:
                 self._go_on(0)
                 return
-        permits = core.drop_queue()
+        permits = drop_queue(core)
         core._acks = []
         core._acks_due = None
         if self._closed:
