@@ -35,12 +35,17 @@ async def _fill(client, topic, *batches, first=0):
     return ids
 
 
-async def _numbers(consumer, count):
-    """The numbers of the next messages, which stay unacknowledged."""
+async def _messages(consumer, count):
+    """The next messages, which stay unacknowledged."""
     found = []
     while len(found) < count:
-        found.append(int((await consumer.receive(5000)).data()))
+        found.append(await consumer.receive(5000))
     return found
+
+
+async def _numbers(consumer, count):
+    """The numbers of the next messages, which stay unacknowledged."""
+    return [int(message.data()) for message in await _messages(consumer, count)]
 
 
 async def _nothing_comes(consumer):
@@ -167,7 +172,7 @@ async def acknowledging_by_id_and_entry(options, topic):
     async with _connect(options) as client:
         ids = await _fill(client, topic, 3, 4, 1, 2)
         consumer = await client.subscribe(topic, "all", **_EARLIEST)
-        messages = [await consumer.receive() for _ in range(10)]
+        messages = await _messages(consumer, 10)
         same([message.message_id() for message in messages], ids, "ids")
         for one in (messages[0], messages[1].message_id(), messages[2], messages[2], messages[1]):
             await consumer.acknowledge(one)  # mixed, and twice
@@ -188,7 +193,7 @@ async def acknowledging_cumulatively(options, topic):
     async with _connect(options) as client:
         ids = await _fill(client, topic, 3, 4, 1, 2)
         consumer = await client.subscribe(topic, "all", **_EARLIEST)
-        messages = [await consumer.receive() for _ in range(10)]
+        messages = await _messages(consumer, 10)
         await consumer.acknowledge_cumulative(messages[0])  # nothing is before its entry
         await consumer.acknowledge_cumulative(messages[4])  # in mid-batch: all before its entry
         await consumer.close()
@@ -206,7 +211,7 @@ async def acknowledging_inside_of_batches(options, topic):
         await _fill(client, topic, 70, 3)
         more = {"batch_index_ack_enabled": True, "consumer_type": ConsumerType.Shared}
         consumer = await client.subscribe(topic, "all", **_EARLIEST, **more)
-        messages = [await consumer.receive() for _ in range(73)]
+        messages = await _messages(consumer, 73)
         for index in (0, 2, 3, 64, 69, 71):
             await consumer.acknowledge(messages[index])
         await consumer.close()
@@ -220,7 +225,7 @@ async def acknowledging_inside_of_batches(options, topic):
         if options["batch_index"]:
             same(await _again(client, topic, "all", 0, **more), [], "all is acknowledged")
             consumer = await client.subscribe(topic, "log", batch_index_ack_enabled=True, **_EARLIEST)
-            messages = [await consumer.receive() for _ in range(5)]
+            messages = await _messages(consumer, 5)
             await consumer.acknowledge_cumulative(messages[4])
             await consumer.close()
             same(await _again(client, topic, "log", 68), list(range(5, 73)), "up to a message in a batch")
@@ -229,9 +234,9 @@ async def acknowledging_inside_of_batches(options, topic):
 async def negative_acknowledgements(options, topic):
     async with _connect(options) as client:
         await _fill(client, topic, 1, 1, 1, 1)
-        more = {"negative_ack_redelivery_delay_ms": _DELAY_MILLIS, **_EARLIEST}
+        more = dict(_EARLIEST, negative_ack_redelivery_delay_ms=_DELAY_MILLIS)
         consumer = await client.subscribe(topic, "sharing", consumer_type=ConsumerType.Shared, **more)
-        messages = [await consumer.receive() for _ in range(4)]
+        messages = await _messages(consumer, 4)
         started = ticks_ms()
         await consumer.negative_acknowledge(messages[1])
         await consumer.negative_acknowledge(messages[1].message_id())
@@ -244,7 +249,7 @@ async def negative_acknowledgements(options, topic):
         await consumer.close()
         for name, kind in (("only", ConsumerType.Exclusive), ("first", ConsumerType.Failover)):
             consumer = await client.subscribe(topic, name, consumer_type=kind, **more)
-            messages = [await consumer.receive() for _ in range(3)]
+            messages = await _messages(consumer, 3)
             await consumer.acknowledge(messages[0])
             await consumer.negative_acknowledge(messages[2])
             found = await _numbers(consumer, 1)
@@ -260,7 +265,7 @@ async def redelivering_all(options, topic):
         await _fill(client, topic, 2, 2, 2)
         for name, kind in (("sharing", ConsumerType.Shared), ("only", ConsumerType.Exclusive)):
             consumer = await client.subscribe(topic, name, consumer_type=kind, **_EARLIEST)
-            messages = [await consumer.receive() for _ in range(3)]
+            messages = await _messages(consumer, 3)
             await consumer.acknowledge(messages[0])
             await consumer.acknowledge(messages[1])
             for _ in range(3):
@@ -472,8 +477,8 @@ async def coming_back_after_a_lost_link(options, topic):
         ids = await _fill(client, topic, 1, 4, 2)
         reader = await client.create_reader(topic, ids[0])
         consumer = await client.subscribe(topic, "all", **_EARLIEST)
-        same([int((await reader.read_next()).data()) for _ in range(2)], [1, 2], "before")
-        messages = [await consumer.receive() for _ in range(3)]
+        same(await _numbers(reader, 2), [1, 2], "before")
+        messages = await _messages(consumer, 3)
         await consumer.acknowledge(messages[0])
         await wait(asyncio.Event(), 300)  # acknowledgements leave within 100 ms
         _cut(consumer, "cut by the test")
