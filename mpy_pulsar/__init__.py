@@ -11,6 +11,8 @@ _HOMES = {
     "ConsumerType": "names",
     "ProducerAccessMode": "names",
     "CompressionType": "names",
+    "ConsumerKeySharedPolicy": "features.key_shared",
+    "KeySharedMode": "features.key_shared",
 }
 
 # What every client needs, from the bottom up: a module whose imports are all loaded nests none, and deep nesting is

@@ -82,7 +82,19 @@ class Client:
         """A Consumer of a topic by a subscription; its options: see `consumer.make_consumer`. Errors as above."""
         from .consumer import make_consumer
 
-        consumer = make_consumer(full_topic(topic), self._id(), self._timeout, subscription_name, **options)
+        return await self._receive_with(
+            make_consumer(full_topic(topic), self._id(), self._timeout, subscription_name, **options)
+        )
+
+    async def create_reader(self, topic, start_message_id, **options):
+        """A Reader of a topic from a MessageId on; its options: see `features.reader.make_reader`. Errors as above."""
+        from .features.reader import make_reader
+
+        return await self._receive_with(
+            make_reader(full_topic(topic), self._id(), self._timeout, start_message_id, **options)
+        )
+
+    async def _receive_with(self, consumer):
         if self._read_limit is None:
             self._read_limit = READ_LIMIT_CONSUMER
             if self._supervisor:

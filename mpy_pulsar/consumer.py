@@ -1,34 +1,63 @@
 """Consumer: what an application receives with. The work is done by core/consumer_core, without a task of its own."""
 import asyncio
+import random
 
 from .core.consumer_core import ConsumerCore
 from .endpoint import Endpoint
-from .port import RECEIVER_QUEUE
+from .port import RECEIVER_QUEUE, const
+
+_NACK_DELAY = const(60000)  # ms
 
 
 def make_consumer(
     topic, consumer_id, timeout, subscription_name, *, consumer_type=0, initial_position=0,
-    receiver_queue_size=None, consumer_name=None, properties=None,
+    receiver_queue_size=None, consumer_name=None, properties=None, negative_ack_redelivery_delay_ms=_NACK_DELAY,
+    start_message_id_inclusive=False, key_shared_policy=None, batch_index_ack_enabled=False, auto_flow=True,
+    acknowledge_unreadable=False, **others
 ):
     """A Consumer of a full topic name. For `subscribe`, whose options these are:
 
-    consumer_type: 0 Exclusive (see ConsumerType). initial_position: 0 latest, 1 earliest; only matters when the
-    subscription is created. receiver_queue_size: messages that the broker may send ahead, 1000 on CPython; on a board
-    as many as fit its queue, at least one entry. consumer_name: str, for the broker's statistics. properties: dict.
+    consumer_type: 0 Exclusive, 1 Shared, 2 Failover, 3 Key_Shared (see ConsumerType). initial_position: 0 latest,
+    1 earliest; only matters when the subscription is created. receiver_queue_size: messages that the broker may send
+    ahead, 1000 on CPython; on a board as many as fit its queue, at least one entry. consumer_name: str, for the
+    broker's statistics; by chance where none is given. properties: dict of str to str.
+    negative_ack_redelivery_delay_ms: see `negative_acknowledge`. start_message_id_inclusive: does a seek to a message's
+    id deliver that message too? key_shared_policy: a ConsumerKeySharedPolicy, None: the broker splits the keys.
+    batch_index_ack_enabled: acknowledge messages of a batch one by one; only brokers that are set up for it remember.
+    auto_flow: False: the broker sends only what `flow` asks for. acknowledge_unreadable: acknowledge entries that are
+    too large, compressed, encrypted or chunked, instead of leaving them to other consumers; reported in either case.
+    ValueError, TypeError: an option is wrong or not supported, with its name.
     """
+    if not subscription_name:
+        raise ValueError("a subscription needs a name")
+    consumer = Consumer(ConsumerCore(
+        topic, consumer_id, timeout, subscription_name, int(consumer_type), int(initial_position),
+        permits_of(receiver_queue_size), consumer_name or "%05x" % random.getrandbits(20), properties,
+    ))
+    options = (
+        negative_ack_redelivery_delay_ms, start_message_id_inclusive, key_shared_policy, batch_index_ack_enabled,
+        auto_flow, acknowledge_unreadable, others,
+    )
+    if consumer_type or options != (_NACK_DELAY, False, None, False, True, False, {}):
+        from .features.subscribing import apply
+
+        apply(consumer, *options)
+    return consumer
+
+
+def permits_of(receiver_queue_size):
+    """The permits that an option of that name means; ValueError."""
     permits = RECEIVER_QUEUE if receiver_queue_size is None else receiver_queue_size
     if permits < 1:
         raise ValueError("receiver_queue_size must be at least 1")
-    if not subscription_name:
-        raise ValueError("a subscription needs a name")
-    return Consumer(ConsumerCore(
-        topic, consumer_id, timeout, subscription_name, consumer_type, initial_position, permits, consumer_name,
-        properties,
-    ))
+    return permits
 
 
 class Consumer(Endpoint):
     """Receives the messages of one topic. Made by `Client.subscribe`; `async with` closes it at the end."""
+
+    nack_delay = _NACK_DELAY
+    listener = None
 
     def __init__(self, core):
         super().__init__(core)
@@ -41,10 +70,15 @@ class Consumer(Endpoint):
         if self.core.failure:
             self._arrived.set()
 
-    async def receive(self):
-        """The next Message; waits for it. Cancelling the wait loses nothing. Raises what ended the consumer."""
+    async def receive(self, timeout_millis=None):
+        """The next Message; waits for it, at most timeout_millis: Timeout. Cancelling the wait loses nothing. Raises
+        what ended the consumer."""
         core = self.core
         message = core.take()
+        if message is None and timeout_millis is not None:
+            from .features.receiving import receive
+
+            return await receive(self, timeout_millis)
         while message is None:
             core.check()
             self._arrived.clear()
@@ -57,16 +91,98 @@ class Consumer(Endpoint):
 
     __anext__ = receive
 
+    async def receive_batch(self, max_messages, timeout_millis=None):
+        """What is there, at least one Message and at most max_messages: a list. Waits and raises as `receive` does."""
+        from .features.receiving import receive_batch
+
+        return await receive_batch(self, max_messages, timeout_millis)
+
+    def listen(self, callback):
+        """Call callback(message) for every message, one after the other; a coroutine function is awaited.
+
+        What it raises goes to the error stream, and the message stays unacknowledged. It ends with the consumer. Gives
+        a features.listening.Listener. ValueError: there is one already.
+        """
+        from .features.listening import listen
+
+        return listen(self, callback)
+
+    def flow(self, permits):
+        """With auto_flow=False: the broker may send so many messages more; it sends batches whole."""
+        flow = self.core.flow
+        if not flow or permits < 1:
+            raise ValueError("flow(permits) is for auto_flow=False, and permits must be at least 1")
+        flow(permits)
+
     async def acknowledge(self, message):
-        """The message is done with; the broker need not send it again. Leaves in a group, with the entry's last one."""
-        self.core.acknowledge(message)
+        """A Message or MessageId is done with; the broker need not send it again.
+
+        Leaves in a group within 100 ms, with the entry's last message. Raises what ended the consumer.
+        """
+        core = self.core
+        core.check()
+        core.acknowledge(message)
+
+    async def acknowledge_entry(self, message):
+        """All messages of the entry (batch) that a Message or MessageId belongs to are done with."""
+        from .features.by_id import acknowledge_entry
+
+        acknowledge_entry(self.core, message)
+
+    async def acknowledge_cumulative(self, message):
+        """A Message or MessageId and all before it are done with; in mid-batch, all before its entry, or up to itself
+        with batch_index_ack_enabled. PulsarError: the subscription is Shared or Key_Shared."""
+        from .features.cumulative import acknowledge_cumulative
+
+        acknowledge_cumulative(self.core, message)
+
+    async def negative_acknowledge(self, message):
+        """Have the entry of a Message or MessageId sent again after negative_ack_redelivery_delay_ms.
+
+        A consumer that shares a subscription gets that entry again; any other all that is not acknowledged, in order.
+        """
+        from .features.redelivery import negative_acknowledge
+
+        negative_acknowledge(self.core, message, self.nack_delay)
+
+    def redeliver_unacknowledged_messages(self):
+        """Have all that is not acknowledged sent again; what waits to be received is dropped, and comes again too."""
+        from .features.redelivery import redeliver_all
+
+        redeliver_all(self.core)
+
+    async def seek(self, messageid):
+        """Go on behind a MessageId (at it with start_message_id_inclusive), or with the first message published at a
+        time (int, ms since 1970) or later, for the whole subscription. PulsarError: the broker refuses, or Timeout."""
+        from .features.seeking import seek
+
+        await seek(self, messageid)
+
+    async def get_last_message_id(self):
+        """The MessageId of the topic's last message; that of an empty topic has entry -1."""
+        from .core.message_id import MessageId
+        from .features.requests import last_message
+
+        return MessageId.deserialize((await last_message(self)).last)
+
+    async def unsubscribe(self):
+        """Remove the subscription and its position from the broker, and close this consumer."""
+        from .features.requests import remove_subscription
+
+        await remove_subscription(self)
 
     async def close(self):
         """Send the acknowledgements that wait, then close it at the broker. Closing again does nothing."""
         self._start_close()
         self._arrived.set()
         await self._closed()
+        if self.listener:
+            await self.listener.ended()
 
     def subscription_name(self):
         """The subscription's name."""
         return self.core.subscription
+
+    def consumer_name(self):
+        """The name given, or the one made up."""
+        return self.core.name

@@ -28,7 +28,7 @@ class CompressionType:
 
 
 class ConsumerType:
-    """How the consumers of one subscription share its messages. Only Exclusive is tested so far."""
+    """How the consumers of one subscription share its messages."""
 
     Exclusive = 0
     Shared = 1

@@ -32,9 +32,10 @@ if sys.implementation.name == "micropython":
     RECEIVER_QUEUE = 2  # permits
     MAX_LINKS = 2  # to brokers at a time; 0: as many as there are
     ERRORS = 8  # kept by `client.errors()`
+    ACK_GROUP = 8  # ids in one ACK
 else:
     from cpython_shim.port import (  # noqa: F401
-        BATCH_BYTES, BATCH_MESSAGES, BATCHES, ERRORS, LARGE_MESSAGES, MAX_LINKS, QUEUE_BYTES, READ_BUFFER, READ_LIMIT,
-        READ_LIMIT_CONSUMER, RECEIVER_QUEUE, SEND_BUFFER, SEND_TIMEOUT, collect, const, ticks_add, ticks_diff,
-        ticks_ms, unix_seconds,
+        ACK_GROUP, BATCH_BYTES, BATCH_MESSAGES, BATCHES, ERRORS, LARGE_MESSAGES, MAX_LINKS, QUEUE_BYTES, READ_BUFFER,
+        READ_LIMIT, READ_LIMIT_CONSUMER, RECEIVER_QUEUE, SEND_BUFFER, SEND_TIMEOUT, collect, const, ticks_add,
+        ticks_diff, ticks_ms, unix_seconds,
     )

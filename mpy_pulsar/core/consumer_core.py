@@ -1,6 +1,6 @@
 """A consumer without sockets or tasks: permits, entries kept whole and read in place, grouped acknowledgements."""
-from ..errors import ConnectError, ProtocolError, PulsarError
-from ..port import QUEUE_BYTES, collect, const
+from ..errors import ConnectError, ProtocolError
+from ..port import ACK_GROUP, QUEUE_BYTES, collect, const, ticks_add, ticks_diff
 from ..wire.commands import key_values
 from ..wire.consumer_commands import ack, flow, subscribe
 from ..wire.kernels import check
@@ -16,14 +16,18 @@ _MAGIC = const(14)  # first byte of the two marks
 _CHECKSUM_MARK = const(1)
 _BROKER_ENTRY_MARK = const(2)
 _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
-_ACKS_MOST = const(1000)  # ids in one ACK
+_ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
+_SKIPPED = const(2)  # see Entry.done
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
 
 # Entries kept at most for each permit: a broker in order sends one, none where the permits are used up.
 _PERMIT_ENTRIES = const(2)
 
-_CHECKSUM_MISMATCH = const(2)
-_BATCH_DESERIALIZE_ERROR = const(3)
+# What is wrong with an entry, for features/unreadable
+_CHECKSUM = const(0)
+_METADATA = const(1)
+_BATCH = const(2)
+_CONTENT = const(3)
 
 
 class ConsumerCore(Finding):
@@ -35,6 +39,15 @@ class ConsumerCore(Finding):
     close_kind = _CLOSE_CONSUMER
     opened_kind = _SUCCESS
 
+    key_shared = None  # the pairs of KeySharedMeta
+    epoch = 0  # raised with every redelivery to an only consumer; what was sent before is void
+    flow = None  # features/manual_flow: what the application asks for messages with
+    acknowledges_unreadable = False
+    inclusive = False  # does a seek deliver the message it names?
+    partial = None  # features/batch_acks: what makes ids of entries that are acknowledged in part
+    start = None  # features/start: what is before it is not delivered
+    sought = nothing  # a reader's: called with the features/seeking.Call that succeeded
+
     def __init__(
         self, topic, handle_id, timeout, subscription, consumer_type, initial_position, permits, name=None,
         properties=None,
@@ -45,7 +58,8 @@ class ConsumerCore(Finding):
         self.name = name
         self.arrived = nothing
         self.permits = permits
-        self._consumer_type = consumer_type
+        self.consumer_type = consumer_type
+        self.extras = []  # what features add, see features/extra
         self._initial_position = initial_position
         self._properties = key_values(properties)
         self._queue = []  # entries, oldest first
@@ -53,12 +67,14 @@ class ConsumerCore(Finding):
         self._flow = None  # the FLOW sent last, and its permits
         self._granted = 0
         self._acks = []  # encoded ids of entries all of whose messages are acknowledged
+        self._acks_due = None  # tick at which they leave
         self._fields = Fields(_METADATA_FIELDS)
 
     def open_command(self, request_id):
         return subscribe(
-            self.topic, self.subscription, self._consumer_type, self.id, request_id, self.name,
-            properties=self._properties, initial_position=self._initial_position,
+            self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name,
+            properties=self._properties, initial_position=self._initial_position, key_shared=self.key_shared,
+            epoch=self.epoch or None,
         )
 
     def on_opened(self, number, buffer, fields):
@@ -67,21 +83,57 @@ class ConsumerCore(Finding):
             # Permits count messages, memory counts entries: each permit may bring an entry as large as the buffer.
             self.permits = max(1, min(self.permits, QUEUE_BYTES // (connection.limit or _UNLIMITED)))
         self._used = 0
-        connection.send(flow(self.id, self.permits))
-        return True
+        ready = True
+        for extra in self.extras:
+            ready = extra.on_opened() and ready
+        if ready:
+            self.grant(self.permits)
+            if self._acks:
+                self.attend()
+        return ready
+
+    def grant(self, permits):
+        """The broker may send so many messages more."""
+        self._granted = permits
+        self._flow = flow(self.id, permits)
+        self.connection.send(self._flow)
 
     def on_lost(self):
         # Whatever was not acknowledged comes again.
         self._queue = []
         self._acks = []
+        self._acks_due = None
         self._used = 0
+        for extra in self.extras:
+            extra.on_lost()
+
+    def on_closed(self, buffer, fields):
+        for extra in self.extras:
+            if extra.on_closed():
+                return
+        super().on_closed(buffer, fields)
+
+    def on_answer(self, kind, number, buffer, fields):
+        for extra in self.extras:
+            extra.on_answer(kind, number, buffer, fields)
 
     def start_close(self, now):
-        frame = self.ack_frame()
-        while frame:
-            self.connection.send(frame)
-            frame = self.ack_frame()
+        self.flush()
         super().start_close(now)
+
+    def sweep(self, now):
+        left = super().sweep(now)
+        if self._acks and self.state == READY:
+            if self._acks_due is None:
+                self._acks_due = ticks_add(now, _ACK_GROUP_TIME)
+            wait = ticks_diff(self._acks_due, now)
+            if wait > 0:
+                left = min(left, wait)
+            else:
+                self.flush()
+        for extra in self.extras:
+            left = min(left, extra.sweep(now))
+        return left
 
     # From the broker
 
@@ -93,10 +145,10 @@ class ConsumerCore(Finding):
         message_id = command.bytes(buffer, 2)
         redelivery_count = max(command.value[3], 0)
         start = pos
-        pos = _skip_broker_entry(buffer, pos, end)
+        pos = skip_broker_entry(buffer, pos, end)
         if end - pos > 6 and buffer[pos] == _MAGIC and buffer[pos + 1] == _CHECKSUM_MARK:
             if not check(buffer, pos + 2, end):
-                self._give_up(message_id, 1, _CHECKSUM_MISMATCH, "checksum of an entry of %s does not match")
+                self._unreadable(message_id, 1, _CHECKSUM)
                 return
             pos += 6
         data = _copy(buffer, pos, end)
@@ -115,64 +167,56 @@ class ConsumerCore(Finding):
             payload = len(data) + 1
         if payload > len(data):
             # Frame and checksum are in order, so is the link; raised, this would come back with every new one.
-            self._give_up(message_id, 1, _BATCH_DESERIALIZE_ERROR, "the metadata of an entry of %s cannot be read")
+            self._unreadable(message_id, 1, _METADATA)
             return
-        count = max(fields.value[11], 0)
-        if fields.value[8] > 0 or fields.value[13] >= 0 or fields.value[27] > 1:
-            self.report(PulsarError(
-                "%s: entry %r is compressed, encrypted or chunked, which is not supported yet; it stays"
-                " unacknowledged" % (self.topic, _readable(message_id))
-            ))
-            self._return_permits(count or 1)
-        elif not fields.value[11] or count * _SMALLEST_ENTRY > len(data) - payload:
-            self._give_up(message_id, 1, _BATCH_DESERIALIZE_ERROR, "a batch of %s does not hold what it claims")
-        else:
-            if len(self._queue) >= _PERMIT_ENTRIES * self.permits:
-                raise ProtocolError("%s: the broker sends more than the permits it has" % self.topic)
-            self._queue.append(Entry(message_id, data, 4, payload, count, redelivery_count))
-            self.arrived()
+        value = fields.value
+        count = max(value[11], 0)
+        if (
+            value[8] > 0 or value[13] >= 0 or value[27] > 1 or not value[11]
+            or count * _SMALLEST_ENTRY > len(data) - payload
+        ):
+            self._unreadable(message_id, count, _CONTENT, buffer, command)
+            return
+        if len(self._queue) >= _PERMIT_ENTRIES * self.permits:
+            raise ProtocolError("%s: the broker sends more than the permits it has" % self.topic)
+        entry = Entry(message_id, data, 4, payload, count, redelivery_count)
+        if command.value[4] >= 0 or self.start or self.epoch:
+            from ..features.part_of_entry import prepare
+
+            if not prepare(self, entry, buffer, command):
+                return
+        self._queue.append(entry)
+        self.arrived()
 
     def on_oversize(self, buffer, command, pos, end, size):
-        count = 1
-        try:
-            pos = _skip_broker_entry(buffer, pos, end)
-            if buffer[pos] == _MAGIC and buffer[pos + 1] == _CHECKSUM_MARK:
-                pos += 6
-            self._fields.scan(buffer, pos + 4, pos + 4 + uint32(buffer, pos))
-            count = max(self._fields.value[11], 1)
-        except (IndexError, ProtocolError):
-            pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
-        self.report(PulsarError(
-            "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): it stays"
-            " unacknowledged; enlarge read_buffer_size or free memory"
-            % (self.topic, _readable(command.bytes(buffer, 2) or b""), size, len(buffer))
-        ))
-        self._return_permits(count)
+        from ..features.unreadable import oversize
 
-    def _give_up(self, message_id, permits, reason, text):
-        """An entry that cannot be read: tell the broker why, so that it is not sent for ever."""
-        self.report(ProtocolError(text % self.topic))
-        self.connection.send(ack(self.id, [message_id], False, reason))
-        self._return_permits(permits)
+        oversize(self, buffer, command, pos, end, size)
+
+    def _unreadable(self, message_id, permits, what, buffer=None, command=None):
+        from ..features.unreadable import unreadable
+
+        unreadable(self, message_id, permits, what, buffer, command)
 
     # To the user
 
     def take(self):
         """The next Message, or None."""
-        while self._queue:
+        while self._queue and self.state == READY:
             entry = self._queue[0]
             try:
                 message = self._next(entry)
             except (ProtocolError, IndexError):
                 self._queue.pop(0)
-                self._give_up(
-                    entry.message_id, entry.left, _BATCH_DESERIALIZE_ERROR, "a batch of %s is not well formed"
-                )
+                self._unreadable(entry, 0, _BATCH)
                 continue
-            entry.left -= 1
-            if not entry.left:
+            index = entry.index
+            entry.index = index + 1
+            if index + 1 >= entry.count:
                 self._queue.pop(0)
-            self._return_permits(1)
+            if entry.done and entry.done[index] == _SKIPPED:
+                continue
+            self.taken(1)
             return message
         return None
 
@@ -198,48 +242,63 @@ class ConsumerCore(Finding):
         if end > len(data):
             raise ProtocolError("message past the end of its batch", metadata)
         entry.position = end
-        return Message(entry, metadata, start, end, entry.count - entry.left, self.topic)
+        return Message(entry, metadata, start, end, entry.index, self.topic)
 
-    def _return_permits(self, count):
+    def give_permits(self, count):
+        """So many permits that the broker had are free again."""
         self._used += count
         if self._used * 2 >= self.permits and self.state == READY:
             # Messages taken in one go return their permits in one FLOW: the one that waits to be written grows.
             connection = self.connection
             if connection.take_back(self._flow):
                 self._used += self._granted
-            self._granted = self._used
-            self._flow = flow(self.id, self._used)
-            connection.send(self._flow)
+            self.grant(self._used)
             self._used = 0
+
+    taken = give_permits
 
     # Acknowledgement
 
     def acknowledge(self, message):
-        """A message is done with: its entry's id leaves in a grouped ACK once all its messages are."""
+        """A Message or MessageId is done with: its entry's id leaves in a grouped ACK once all its messages are."""
         entry = message._entry
-        index = message._index
-        if index >= 0:
-            done = entry.acknowledged
-            if done is None:
-                done = entry.acknowledged = bytearray(entry.count)
-            if done[index]:
-                return
-            done[index] = 1
-        elif not entry.unacknowledged:
-            return
-        entry.unacknowledged -= 1
-        if not entry.unacknowledged and self.connection:
-            self._acks.append(entry.message_id)
-            if len(self._acks) == 1:
-                self.wake()
+        if entry is None:
+            from ..features.by_id import entry_of
 
-    def ack_frame(self):
-        """The acknowledgements that wait as one command, or None."""
+            entry = entry_of(self, message)
+        index = message._index
+        done = entry.flags()
+        if done[index]:
+            return
+        done[index] = 1
+        if done[-1] and all(done):
+            self.acknowledged(entry.message_id)
+        elif self.partial:
+            self.acknowledged(entry)
+
+    def acknowledged(self, entry):
+        """An entry's id leaves with the next group; an Entry itself where it is acknowledged in part."""
+        if self.connection:
+            acks = self._acks
+            acks.append(entry)
+            if len(acks) >= ACK_GROUP:
+                self.flush()
+            elif len(acks) == 1:
+                self.attend()
+
+    def flush(self):
+        """Send the acknowledgements that wait."""
+        if self.state != READY:
+            return
         acks = self._acks
-        if not acks or self.state != READY:
-            return None
-        self._acks = acks[_ACKS_MOST:]
-        return ack(self.id, acks[:_ACKS_MOST])
+        if self.partial:
+            acks = self.partial(acks)
+        self._acks = []
+        self._acks_due = None
+        for start in range(0, len(acks), ACK_GROUP):
+            self.connection.send(ack(self.id, acks[start:start + ACK_GROUP]))
+        for extra in self.extras:
+            extra.flush()
 
 
 def _copy(buffer, pos, end):
@@ -252,14 +311,7 @@ def _copy(buffer, pos, end):
     return None
 
 
-def _readable(message_id):
-    """An encoded message id for an error's text."""
-    from .message_id import MessageId
-
-    return MessageId(message_id)
-
-
-def _skip_broker_entry(buffer, pos, end):
+def skip_broker_entry(buffer, pos, end):
     """Where the frame goes on behind a BrokerEntryMetadata, if it has one."""
     if end - pos > 6 and buffer[pos] == _MAGIC and buffer[pos + 1] == _BROKER_ENTRY_MARK:
         pos += 6 + uint32(buffer, pos + 2)

@@ -1,7 +1,10 @@
 """What a consumer hands out: messages, views of the entry that came; all but the payload is read on demand."""
 from ..port import const
 from ..wire.scanner import Fields, each
+
 _METADATA_FIELDS = const(31)
+
+SKIPPED = const(2)  # in Entry.done: not to be delivered, its permit is settled
 
 
 class Entry:
@@ -17,10 +20,15 @@ class Entry:
         self.payload = payload
         self.position = payload  # of the next message to be taken
         self.count = count  # messages in the batch; 0: a single message
-        self.left = count or 1  # not yet taken
-        self.unacknowledged = count or 1
-        self.acknowledged = None  # bytearray of flags, made with the first acknowledgement inside of a batch
+        self.index = 0  # of the next message to be taken
+        self.done = None  # bytearray, made when first needed: of each message 0, 1 acknowledged, or SKIPPED
         self.redelivery_count = redelivery_count
+
+    def flags(self):
+        """Its `done`, made now if need be."""
+        if self.done is None:
+            self.done = bytearray(self.count or 1)
+        return self.done
 
 
 class Message:
@@ -38,13 +46,15 @@ class Message:
         """The payload, bytes."""
         return self._entry.data[self._start:self._end]
 
+    value = data  # without a schema
+
     def message_id(self):
         """Its MessageId."""
         # Loaded on demand: who only takes payloads and acknowledges never holds an id.
         from .message_id import MessageId
 
         entry = self._entry
-        return MessageId(entry.message_id, self._index, entry.count)
+        return MessageId(entry.message_id, self._index, entry.count, entry.flags())
 
     def topic_name(self):
         """The full name of the topic it came from."""

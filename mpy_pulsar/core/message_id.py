@@ -5,6 +5,7 @@ from ..wire.scanner import Fields, signed
 from ..wire.writer import message as encode
 
 _MAX_UINT64 = const(0xFFFFFFFFFFFFFFFF)
+_MAX_INT64 = const(0x7FFFFFFFFFFFFFFF)
 
 
 class MessageId:
@@ -14,11 +15,14 @@ class MessageId:
     by ledger, entry, batch index.
     """
 
-    def __init__(self, encoded, batch_index=-1, batch_size=0):
-        """encoded: bytes of MessageIdData as received, for the whole entry."""
+    _entry = None  # what a Message has in its place
+
+    def __init__(self, encoded, batch_index=-1, batch_size=0, done=None):
+        """encoded: bytes of MessageIdData as received, for the whole entry. done: what its Entry has by that name."""
         self.encoded = encoded
-        self._batch_index = batch_index
+        self._index = batch_index
         self._batch_size = batch_size
+        self.done = done
 
     def _number(self, field, absent):
         fields = Fields(6)
@@ -26,12 +30,12 @@ class MessageId:
         return fields.integer(self.encoded, field, absent)
 
     def ledger_id(self):
-        """int, unsigned 64 bit; earliest and "none" are 2^64 - 1."""
-        return self._number(1, 0)
+        """int; -1 for `earliest`, and for the last message of an empty topic."""
+        return signed(self._number(1, 0))
 
     def entry_id(self):
-        """int, unsigned 64 bit."""
-        return self._number(2, 0)
+        """int; -1 likewise."""
+        return signed(self._number(2, 0))
 
     def partition(self):
         """The partition's index, -1 where the topic is not a partition."""
@@ -39,7 +43,7 @@ class MessageId:
 
     def batch_index(self):
         """The place in the batch from 0, -1 outside of one."""
-        return self._batch_index
+        return self._index
 
     def batch_size(self):
         """Messages in the batch, 0 outside of one."""
@@ -49,7 +53,7 @@ class MessageId:
         fields = Fields(6)
         data = self.encoded
         fields.scan(data, 0, len(data))
-        return (signed(fields.integer(data, 1, 0)), signed(fields.integer(data, 2, 0)), self._batch_index)
+        return (signed(fields.integer(data, 1, 0)), signed(fields.integer(data, 2, 0)), self._index)
 
     def __eq__(self, other):
         return isinstance(other, MessageId) and self._key() == other._key()
@@ -72,7 +76,7 @@ class MessageId:
 
     def __repr__(self):
         return "(%d,%d,%d,%d)" % (
-            signed(self.ledger_id()), signed(self.entry_id()), self.partition(), self._batch_index
+            self.ledger_id(), self.entry_id(), self.partition(), self._index
         )
 
     def serialize(self):
@@ -81,11 +85,11 @@ class MessageId:
         data = self.encoded
         fields.scan(data, 0, len(data))
         partition = fields.integer(data, 3)
-        batched = self._batch_index >= 0
+        batched = self._index >= 0
         return encode(
             1, fields.integer(data, 1, 0), 2, fields.integer(data, 2, 0),
             3, None if partition is None else signed(partition),
-            4, self._batch_index if batched else None, 6, self._batch_size if batched and self._batch_size else None,
+            4, self._index if batched else None, 6, self._batch_size if batched and self._batch_size else None,
         )
 
     @staticmethod
@@ -104,3 +108,7 @@ class MessageId:
             ),
             index, fields.integer(data, 6, 0),
         )
+
+
+MessageId.earliest = MessageId(encode(1, -1, 2, -1))  # before the first message of a topic
+MessageId.latest = MessageId(encode(1, _MAX_INT64, 2, _MAX_INT64))  # behind the last one

@@ -11,7 +11,7 @@ def full_topic(name):
     "name" is persistent://public/default/name; "tenant/namespace/name" is persistent; full names pass.
     """
     if not isinstance(name, str) or not name:
-        raise ValueError("a topic is a str that is not empty, not %r" % (name,))
+        raise ValueError("a topic is a str that is not empty, not %r; lists and patterns are not supported" % (name,))
     domain, mark, path = name.partition("://")
     if not mark:
         domain = "persistent"

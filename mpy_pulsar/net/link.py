@@ -139,10 +139,6 @@ class Link:
                 continue  # it left while a frame before was written; by now it may be open on another link
             ring = handle.ring
             if ring is None:
-                frame = handle.ack_frame()
-                if frame:
-                    await self._put(frame, 0, len(frame))
-                    pause = 0
                 continue
             slot = window.next_frame(handle, clock, now) if window else handle.next_frame(clock, now)
             if slot >= 0:

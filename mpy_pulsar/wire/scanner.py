@@ -184,7 +184,8 @@ def each(buffer, start, end, field):
 def scan_command(fields, buffer, start, end):
     """Scan the BaseCommand in buffer[start:end]: its type, and into `fields` what its one sub-message holds.
 
-    The sub-message's field number equals the type. Type first is the usual order; any other is read as well.
+    The sub-message's field number equals the type. Type first is the usual order; any other is read as well. As
+    field 0, a number that none has, stands the sub-message itself.
     """
     pos = start + 3
     kind = _ABSENT
@@ -219,4 +220,6 @@ def scan_command(fields, buffer, start, end):
             raise ProtocolError("command %d without its message" % kind, start)
         end = pos + size
     fields.scan(buffer, pos, end)
+    fields.at[0] = pos
+    fields.value[0] = end - pos
     return kind

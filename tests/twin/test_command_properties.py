@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mpy_pulsar.wire import commands, consumer_commands
+from mpy_pulsar.wire import commands, consumer_commands, consumer_requests
 from mpy_pulsar.wire.writer import message
 from tools.pulsar_api import classes
 
@@ -67,23 +67,23 @@ CASES: list[tuple[bytes, str, Any]] = [
     (consumer_commands.ack(4, [ID], True, 3), "ack", API.CommandAck(
         consumer_id=4, ack_type=API.CommandAck.Cumulative, message_id=[ID_READ],
         validation_error=API.CommandAck.BatchDeSerializeError)),
-    (consumer_commands.redeliver(4), "redeliverUnacknowledgedMessages",
+    (consumer_requests.redeliver(4), "redeliverUnacknowledgedMessages",
      API.CommandRedeliverUnacknowledgedMessages(consumer_id=4)),
-    (consumer_commands.redeliver(4, [ID, ID], 3), "redeliverUnacknowledgedMessages",
+    (consumer_requests.redeliver(4, [ID, ID], 3), "redeliverUnacknowledgedMessages",
      API.CommandRedeliverUnacknowledgedMessages(consumer_id=4, message_ids=[ID_READ] * 2, consumer_epoch=3)),
-    (consumer_commands.seek(4, 5, ID), "seek", API.CommandSeek(consumer_id=4, request_id=5, message_id=ID_READ)),
-    (consumer_commands.seek(4, 5, publish_time=1 << 41), "seek", API.CommandSeek(
+    (consumer_requests.seek(4, 5, ID), "seek", API.CommandSeek(consumer_id=4, request_id=5, message_id=ID_READ)),
+    (consumer_requests.seek(4, 5, publish_time=1 << 41), "seek", API.CommandSeek(
         consumer_id=4, request_id=5, message_publish_time=1 << 41)),
-    (consumer_commands.get_last_message_id(4, 5), "getLastMessageId", API.CommandGetLastMessageId(
+    (consumer_requests.get_last_message_id(4, 5), "getLastMessageId", API.CommandGetLastMessageId(
         consumer_id=4, request_id=5)),
-    (consumer_commands.unsubscribe(4, 5), "unsubscribe", API.CommandUnsubscribe(consumer_id=4, request_id=5)),
-    (consumer_commands.get_topics_of_namespace(5, "public/default", 2), "getTopicsOfNamespace",
+    (consumer_requests.unsubscribe(4, 5), "unsubscribe", API.CommandUnsubscribe(consumer_id=4, request_id=5)),
+    (consumer_requests.get_topics_of_namespace(5, "public/default", 2), "getTopicsOfNamespace",
      API.CommandGetTopicsOfNamespace(request_id=5, namespace="public/default",
                                      mode=API.CommandGetTopicsOfNamespace.ALL)),
-    (consumer_commands.get_schema(5, TOPIC), "getSchema", API.CommandGetSchema(request_id=5, topic=TOPIC)),
-    (consumer_commands.get_schema(5, TOPIC, bytes(8)), "getSchema", API.CommandGetSchema(
+    (consumer_requests.get_schema(5, TOPIC), "getSchema", API.CommandGetSchema(request_id=5, topic=TOPIC)),
+    (consumer_requests.get_schema(5, TOPIC, bytes(8)), "getSchema", API.CommandGetSchema(
         request_id=5, topic=TOPIC, schema_version=bytes(8))),
-    (consumer_commands.get_or_create_schema(5, TOPIC, (1, "s", 3, b"{}", 4, 2, 5, [PROPERTY])), "getOrCreateSchema",
+    (consumer_requests.get_or_create_schema(5, TOPIC, (1, "s", 3, b"{}", 4, 2, 5, [PROPERTY])), "getOrCreateSchema",
      API.CommandGetOrCreateSchema(request_id=5, topic=TOPIC, schema=API.Schema(
          name="s", schema_data=b"{}", type=API.Schema.Json, properties=[PROPERTY_READ]))),
 ]
@@ -104,7 +104,7 @@ def test_a_command_is_read_as_it_was_meant(frame: bytes, field: str, want: Any) 
 def test_every_function_that_makes_a_command_has_its_case() -> None:
     """A new one must be added above: the functions' names stand in this file."""
     text = inspect.getsource(inspect.getmodule(test_every_function_that_makes_a_command_has_its_case))  # type: ignore[arg-type]
-    for module in (commands, consumer_commands):
+    for module in (commands, consumer_commands, consumer_requests):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__ and name not in ("command", "wrap", "key_values"):
                 assert f"{module.__name__.rpartition('.')[2]}.{name}(" in text, name

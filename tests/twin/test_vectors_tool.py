@@ -12,7 +12,7 @@ import pytest
 from mpy_pulsar.core.connection import Connection
 from mpy_pulsar.core.message import Message
 from mpy_pulsar.core.message_id import MessageId
-from mpy_pulsar.wire import commands, consumer_commands
+from mpy_pulsar.wire import commands, consumer_commands, consumer_requests
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.scanner import Fields
 from tests.unit import vector_encode, vector_feed
@@ -175,14 +175,16 @@ def _wrong(result: Any) -> Any:
 _ACCESSORS = ("data", "properties", "partition_key", "ordering_key", "event_timestamp", "publish_timestamp",
               "has_null_value", "producer_name", "sequence_id", "schema_version", "redelivery_count", "batch_place")
 _COMMANDS = ("connect", "auth_response", "partitioned_metadata", "lookup", "producer", "close")
-_CONSUMER_COMMANDS = ("subscribe", "flow", "ack", "redeliver", "seek", "get_last_message_id", "unsubscribe",
-                      "get_topics_of_namespace", "get_schema", "get_or_create_schema")
+_CONSUMER_COMMANDS = ("subscribe", "flow", "ack")
+_REQUESTS = ("redeliver", "seek", "get_last_message_id", "unsubscribe", "get_topics_of_namespace", "get_schema",
+             "get_or_create_schema")
 _OF_IDS = ("ledger_id", "entry_id", "partition", "batch_index", "batch_size", "serialize")
 
 
 @pytest.mark.parametrize(("owner", "function"), [
     *[(Message, name) for name in _ACCESSORS], *[(commands, name) for name in _COMMANDS],
-    *[(consumer_commands, name) for name in _CONSUMER_COMMANDS], *[(MessageId, name) for name in _OF_IDS],
+    *[(consumer_commands, name) for name in _CONSUMER_COMMANDS],
+    *[(consumer_requests, name) for name in _REQUESTS], *[(MessageId, name) for name in _OF_IDS],
     (vector_encode, "command"), (BatchRing, "frame_end"), (Fields, "text"), (Fields, "bytes"),
 ])
 def test_a_wrong_client_is_found(owner: Any, function: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 import gc
 
 import mpy_pulsar.core.consumer_core as module
-from mpy_pulsar.core.handle import CLOSED, CLOSING, READY
+from mpy_pulsar.core.handle import CLOSED, CLOSING, NEVER, READY
 from mpy_pulsar.errors import AlreadyClosed, ConnectError, ProtocolError
 from mpy_pulsar.wire.writer import message
 from tests.unit import fake_broker as fake
@@ -48,13 +48,17 @@ def _permits(broker):
 
 
 def _acked(core):
-    """Ids of the ACK that waits, as (ledger, entry) messages."""
-    frame = core.ack_frame()
-    if not frame:
-        return []
-    ack = fake.Command(frame)
-    assert (ack.kind, ack[1], ack[2], ack.get(4)) == (fake.ACK, 2, 0, None)
-    return ack.all(3)
+    """Ids of the acknowledgements that wait, (ledger, entry) messages; sends them, and forgets all else that was."""
+    core.flush()
+    ids = []
+    control = core.connection.control
+    for frame in control:
+        one = fake.Command(frame)
+        if one.kind == fake.ACK:
+            assert (one[1], one[2], one.get(4)) == (2, 0, None)
+            ids.extend(one.all(3))
+    control.clear()
+    return ids
 
 
 def _given_up(broker, reason):
@@ -185,7 +189,7 @@ def test_what_cannot_be_understood_is_reported_and_never_delivered():
         broker, core = _opened(permits=2)
         broker.feed(fake.single(3, b"garbage", *pairs))
         assert core.take() is None and "(7,3,-1,-1)" in str(core.watch.errors[0])
-        assert _permits(broker) == 1 and core.ack_frame() is None
+        assert _permits(broker) == 1 and _acked(core) == []
     broker, core = _opened(permits=2)
     broker.feed(fake.single(3, b"plain", 8, 0, 9, 5, 27, 1))
     assert _take_all(core) == [b"plain"]
@@ -247,7 +251,7 @@ def test_an_oversized_entry_is_reported_and_its_permits_given_back():
                            (fake.single(3, b"x", 4, (1, "k", 2, "v" * 900)), 1)):
         broker, core = _opened(permits=1, size=128, limit=128)
         broker.feed(frame)
-        assert _permits(broker) == permits and core.take() is None and core.ack_frame() is None
+        assert _permits(broker) == permits and core.take() is None and _acked(core) == []
         (error,) = core.watch.errors
         assert "(7,3,-1,-1)" in str(error) and str(len(frame)) in str(error) and "read_buffer_size" in str(error)
         broker.feed(fake.single(4, b"next"))
@@ -283,7 +287,7 @@ def test_an_entry_without_memory_ends_the_link_while_there_is_something_to_free(
 def test_an_entry_without_memory_is_reported_where_there_is_nothing_to_free_and_the_link_lives():
     broker, core = _opened(permits=1)
     _feed_without_memory(broker, fake.batch(3, [b"one", b"two"]))
-    assert _permits(broker) == 2 and core.take() is None and core.ack_frame() is None
+    assert _permits(broker) == 2 and core.take() is None and _acked(core) == []
     (error,) = core.watch.errors
     assert "(7,3,-1,-1)" in str(error) and "memory" in str(error)
     broker.feed(fake.single(4, b"next"))
@@ -325,15 +329,39 @@ def test_acknowledging_twice_counts_once():
     assert _acked(core) == [fake.message_id(entry) for entry in (1, 2, 3)] and _acked(core) == []
 
 
-def test_acknowledgements_wake_the_writer_once_and_leave_in_groups():
-    broker, core = _opened(permits=10000)
-    messages = _many_messages(broker, core)
-    woken = broker.wakes
-    for one in messages:
-        core.acknowledge(one)
-    assert broker.wakes == woken + 1
-    assert _acked(core) == [fake.message_id(entry) for entry in range(1000)]
-    assert _acked(core) == [fake.message_id(1000)] and core.ack_frame() is None
+def test_acknowledgements_leave_in_groups_by_count():
+    for group in (1, 7, 1000):
+        module.ACK_GROUP, kept = group, module.ACK_GROUP
+        try:
+            broker, core = _opened(permits=10000)
+            messages = _many_messages(broker, core)
+            for one in messages:
+                core.acknowledge(one)
+            sent = broker.heard()
+            assert len(sent) == 1001 // group, (group, len(sent))
+            core.flush()
+            sent += broker.heard()
+        finally:
+            module.ACK_GROUP = kept
+        ids = []
+        for one in sent:
+            ids += one.all(3)
+        assert ids == [fake.message_id(entry) for entry in range(1001)]
+
+
+def test_acknowledgements_leave_after_a_time():
+    broker, core = _opened()
+    broker.feed(fake.single(1, b"a") + fake.single(2, b"b"))
+    first, second = core.take(), core.take()
+    assert core.sweep(fake.START) == NEVER
+    attended = core.watch.attended
+    core.acknowledge(first)
+    assert core.watch.attended == attended + 1 and core.sweep(fake.START + 10) == 100
+    core.acknowledge(second)
+    assert core.sweep(fake.START + 109) == 1 and broker.heard() == []
+    assert core.sweep(fake.START + 110) == NEVER
+    assert broker.hear(fake.ACK).all(3) == [fake.message_id(1), fake.message_id(2)]
+    assert core.sweep(fake.START + 1000) == NEVER and broker.heard() == []
 
 
 def test_the_id_is_acknowledged_as_it_came():
@@ -350,7 +378,7 @@ def test_acknowledgements_of_before_a_reconnect():
     first, second, third = [core.take() for _ in range(3)]
     core.acknowledge(first)
     core.lost(ConnectError("gone"), broker.now)
-    assert core.ack_frame() is None
+    core.flush()
     core.acknowledge(second)  # there is no link: it will come again
     other = Broker()
     _open(other, core)
@@ -363,11 +391,11 @@ def test_pending_acknowledgements_leave_before_the_close():
     for one in _many_messages(broker, core):
         core.acknowledge(one)
     core.start_close(broker.now)
-    first, second, close = broker.heard()
-    assert [one.kind for one in (first, second, close)] == [fake.ACK, fake.ACK, fake.CLOSE_CONSUMER]
-    assert len(first.all(3)) == 1000 and second.all(3) == [fake.message_id(1000)]
+    *acks, close = broker.heard()
+    assert {one.kind for one in acks} == {fake.ACK} and close.kind == fake.CLOSE_CONSUMER
+    assert sum([len(one.all(3)) for one in acks]) == 1001
     broker.feed(fake.single(5000, b"late"))
-    assert core.state == CLOSING and core.take() is None and core.ack_frame() is None
+    assert core.state == CLOSING and core.take() is None and _acked(core) == []
     broker.say(fake.SUCCESS, 1, close[2])
     assert core.state == CLOSED
     raises(AlreadyClosed, core.check)

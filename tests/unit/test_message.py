@@ -16,7 +16,7 @@ SERIALIZED = (
     ("080c102218022003", (12, 34, 2, 3, 0)),  # Python
     ("080c102218022003300a", (12, 34, 2, 3, 10)),
     ("080c102218ffffffffffffffffff0120ffffffffffffffffff013000", (12, 34, -1, -1, 0)),  # Go
-    ("08ffffffffffffffffff0110ffffffffffffffffff01", (MINUS_ONE, MINUS_ONE, -1, -1, 0)),  # earliest
+    ("08ffffffffffffffffff0110ffffffffffffffffff01", (-1, -1, -1, -1, 0)),  # earliest
     ("08ffffffffffffffff7f10ffffffffffffffff7f", (LATEST, LATEST, -1, -1, 0)),  # latest
     ("080c102220033a04080c1020", (12, 34, -1, 3, 0)),  # of a chunked message
     ("2003080c1022", (12, 34, -1, 3, 0)),  # any order of fields
@@ -151,9 +151,9 @@ def test_places_in_a_batch():
 
 
 def test_an_id_has_all_that_the_broker_sent():
-    encoded = message(1, (1 << 63) + 5, 2, 1 << 40, 3, 4)
+    encoded = message(1, (1 << 62) + 5, 2, 1 << 40, 3, 4)
     (one,) = _received(fake.batch(0, [b"x"], command_pairs=(2, encoded)))
-    assert _parts(one.message_id()) == ((1 << 63) + 5, 1 << 40, 4, 0, 1) and one.message_id().encoded == encoded
+    assert _parts(one.message_id()) == ((1 << 62) + 5, 1 << 40, 4, 0, 1) and one.message_id().encoded == encoded
 
 
 def test_metadata_that_is_no_text_says_so_when_it_is_read():

@@ -232,14 +232,15 @@ def test_a_handle_that_moved_while_another_was_written_sends_nothing_on_the_old_
 
         class Leaving:
             connection = broker.connection
-            ring = None
+            ring = True
+            due = 600000
 
-            def ack_frame(self):
+            def next_frame(self, clock, now):
                 # As if the write had taken long: meanwhile the other one is open at another broker.
                 moving.retry(PulsarError("moves"))
                 moving.not_before = None
                 other.open(moving)
-                return None
+                return -1
 
         broker.connection.handles = {0: Leaving()}
         broker.open(moving)

@@ -127,17 +127,12 @@ class Session:
     def say(self, name):
         """Give the tape what a link's writer would write now, in its order; how many frames that was."""
         connection = self.connection
+        self.consumer.flush()  # what a link's sweep does after a while
         frames = list(connection.control)
         del connection.control[:]
         self.clock.update(self.now)
         for handle in (self.producer, self.consumer):
-            if handle.connection is None:
-                continue
-            if handle.ring is None:
-                frame = handle.ack_frame()
-                while frame:
-                    frames.append(frame)
-                    frame = handle.ack_frame()
+            if handle.connection is None or handle.ring is None:
                 continue
             slot = handle.next_frame(self.clock, self.now)
             while slot >= 0:

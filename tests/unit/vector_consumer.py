@@ -3,7 +3,7 @@ from mpy_pulsar.core.connection import Connection
 from mpy_pulsar.core.consumer_core import ConsumerCore
 from mpy_pulsar.core.handle import READY
 from mpy_pulsar.wire.commands import command
-from mpy_pulsar.wire.scanner import Fields, scan_command, uint32
+from mpy_pulsar.wire.scanner import Fields, scan_command, signed, uint32
 from tests.unit.vector_feed import feed, feed_everywhere
 from tests.unit.vector_file import value_of
 from tests.unit.vector_same import Difference, same
@@ -113,8 +113,8 @@ class MessageReceiver:
     def _compare_entry(self, message, metadata):
         ids = value_of(self.pairs, 2)
         message_id = message.message_id()
-        same("ledger_id()", value_of(ids, 1), message_id.ledger_id())
-        same("entry_id()", value_of(ids, 2), message_id.entry_id())
+        same("ledger_id()", signed(value_of(ids, 1)), message_id.ledger_id())
+        same("entry_id()", signed(value_of(ids, 2)), message_id.entry_id())
         same("partition()", value_of(ids, 3, -1), message_id.partition())
         same("redelivery_count()", value_of(self.pairs, 3, 0), message.redelivery_count())
         same("producer_name()", value_of(metadata, 1), message.producer_name())

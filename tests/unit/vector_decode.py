@@ -179,13 +179,16 @@ class _Receiver:
 def _message_id(vector, strict):
     """MessageId.deserialize and serialize; True where they hold all that is in the vector."""
     from mpy_pulsar.core.message_id import MessageId
+    from mpy_pulsar.wire.scanner import signed
 
     if not {1, 2, 3, 4, 6}.issuperset(vector.command[::2]):
         return False
     message_id = MessageId.deserialize(bytes(vector.data))
     found = (message_id.ledger_id(), message_id.entry_id(), message_id.partition(), message_id.batch_index(),
              message_id.batch_size())
-    expected = [value_of(vector.command, field, absent) for field, absent in ((1, 0), (2, 0), (3, -1), (4, -1), (6, 0))]
+    absent = ((1, 0), (2, 0), (3, -1), (4, -1), (6, 0))
+    expected = [value_of(vector.command, field, none) for field, none in absent]
+    expected[:2] = [signed(value) for value in expected[:2]]
     same("MessageId.deserialize", tuple(expected), found)
     if strict:
         same("MessageId.serialize", bytes(vector.data), message_id.serialize())

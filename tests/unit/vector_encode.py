@@ -104,7 +104,7 @@ def _by_name(kind, pairs):
 
 
 def _consumer_command(kind, one, values, encoded):
-    from mpy_pulsar.wire import consumer_commands
+    from mpy_pulsar.wire import consumer_commands, consumer_requests
 
     def ids(field):
         found = values(field)
@@ -121,18 +121,18 @@ def _consumer_command(kind, one, values, encoded):
     if kind == 11:
         return consumer_commands.flow(one(1), one(2))
     if kind == 12:
-        return consumer_commands.unsubscribe(one(1), one(2))
+        return consumer_requests.unsubscribe(one(1), one(2))
     if kind == 20:
-        return consumer_commands.redeliver(one(1), ids(2), one(3))
+        return consumer_requests.redeliver(one(1), ids(2), one(3))
     if kind == 28:
-        return consumer_commands.seek(one(1), one(2), encoded(3), one(4))
+        return consumer_requests.seek(one(1), one(2), encoded(3), one(4))
     if kind == 29:
-        return consumer_commands.get_last_message_id(one(1), one(2))
+        return consumer_requests.get_last_message_id(one(1), one(2))
     if kind == 32:
-        return consumer_commands.get_topics_of_namespace(one(1), one(2), one(3))
+        return consumer_requests.get_topics_of_namespace(one(1), one(2), one(3))
     if kind == 34:
-        return consumer_commands.get_schema(one(1), one(2), one(3))
-    return consumer_commands.get_or_create_schema(one(1), one(2), nested(one(3)))
+        return consumer_requests.get_schema(one(1), one(2), one(3))
+    return consumer_requests.get_or_create_schema(one(1), one(2), nested(one(3)))
 
 
 def _encode_payload(vector):

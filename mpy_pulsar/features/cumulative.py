@@ -1,0 +1,87 @@
+"""Acknowledging all up to a message."""
+from ..core.handle import NEVER, READY
+from ..errors import PulsarError
+from ..port import const, ticks_add, ticks_diff
+from ..wire.consumer_commands import ack
+from ..wire.writer import message as encode
+from .extra import Extra, extra_of
+
+_GROUP_TIME = const(100)  # ms that an acknowledgement waits for a later one
+_SHARING = (1, 3)  # Shared, Key_Shared
+
+
+class Cumulative(Extra):
+    """The last such acknowledgement, until it leaves."""
+
+    def __init__(self, core):
+        super().__init__(core)
+        self._waiting = None  # encoded id
+        self._due = None
+        self._last = None
+
+    def add(self, encoded):
+        """All up to that entry is done with."""
+        if encoded == self._last or not self.core.connection:
+            return
+        self._last = encoded
+        if self._waiting is None:
+            self.core.attend()
+        self._waiting = encoded
+
+    def on_opened(self):
+        if self._waiting:
+            self.core.attend()
+        return True
+
+    def on_lost(self):
+        # What was not acknowledged comes again.
+        self._waiting = self._due = self._last = None
+
+    def flush(self):
+        if self._waiting:
+            self.core.connection.send(ack(self.core.id, [self._waiting], True))
+            self._waiting = self._due = None
+
+    def sweep(self, now):
+        if not self._waiting or self.core.state != READY:
+            return NEVER
+        if self._due is None:
+            self._due = ticks_add(now, _GROUP_TIME)
+        wait = ticks_diff(self._due, now)
+        if wait <= 0:
+            self.flush()
+            return NEVER
+        return wait
+
+
+def acknowledge_cumulative(core, message):
+    """A Message or MessageId and all before it are done with. In mid-batch: all before its entry, or with batch-index
+    acknowledgements the messages of the entry up to it too. PulsarError: the subscription is shared."""
+    core.check()
+    if core.consumer_type in _SHARING:
+        raise PulsarError(
+            "%s: a shared subscription has no order to acknowledge by: acknowledge the messages one by one" % core.topic
+        )
+    message_id = message if message._entry is None else message.message_id()
+    encoded = message_id.encoded
+    index = message_id._index
+    size = message_id.batch_size()
+    if 0 <= index and index != size - 1:
+        if core.partial and index < size:
+            from .batch_acks import partial_id
+
+            done = bytearray(size)
+            for before in range(index + 1):
+                done[before] = 1
+            encoded = partial_id(encoded, done)
+        else:
+            encoded = entry_before(message_id)
+    extra_of(core, Cumulative).add(encoded)
+
+
+def entry_before(message_id):
+    """The encoded id of the entry before that of a MessageId."""
+    partition = message_id.partition()
+    return encode(
+        1, message_id.ledger_id(), 2, message_id.entry_id() - 1, 3, None if partition < 0 else partition
+    )

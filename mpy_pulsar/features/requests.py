@@ -1,0 +1,132 @@
+"""Questions to the broker that a consumer waits for: sent again with every new link, until their deadline."""
+from ..core.connection import broker_error
+from ..core.handle import NEVER, READY
+from ..errors import AlreadyClosed, ProtocolError, Timeout
+from ..port import const, ticks_add, ticks_diff, ticks_ms
+from ..wire.consumer_requests import get_last_message_id, unsubscribe
+from .extra import Extra, change, extra_of
+
+_SUCCESS = const(13)
+_ERROR = const(14)
+_GET_LAST_MESSAGE_ID_RESPONSE = const(30)
+
+
+class Request:
+    """One question. make(consumer id, request id): its frame; kind: of the answer; tried: for error texts."""
+
+    def __init__(self, make, kind, tried, deadline):
+        self.make = make
+        self.kind = kind
+        self.tried = tried
+        self.deadline = deadline
+        self.number = 0  # on the link there is now; 0: not sent
+        self.done = False
+        self.error = None
+        self.last = None  # encoded ids that an answer holds
+        self.marked = None
+
+
+class Requests(Extra):
+    """The questions of one consumer that have no answer yet."""
+
+    def __init__(self, core):
+        super().__init__(core)
+        self.waiting = []
+
+    def add(self, request):
+        """Send it now, or with the next link."""
+        self.waiting.append(request)
+        if self.core.state == READY:
+            self._send(request)
+        self.core.attend()
+
+    def _send(self, request):
+        connection = self.core.connection
+        request.number = connection.request(self.core)
+        connection.send(request.make(self.core.id, request.number))
+
+    def on_opened(self):
+        for request in self.waiting:
+            if not request.number:
+                self._send(request)
+        return True
+
+    def on_lost(self):
+        for request in self.waiting:
+            request.number = 0
+
+    def on_answer(self, kind, number, buffer, fields):
+        for request in self.waiting:
+            if request.number == number:
+                self._answered(request, kind, buffer, fields)
+                return
+
+    def _answered(self, request, kind, buffer, fields):
+        core = self.core
+        if kind == _ERROR:
+            self.finish(request, broker_error(fields.value[2], fields.text(buffer, 3), request.tried))
+            return
+        if kind != request.kind:
+            raise ProtocolError("%s: command %d is no answer to it" % (request.tried, kind))
+        if kind == _GET_LAST_MESSAGE_ID_RESPONSE:
+            request.last = fields.bytes(buffer, 1)
+            request.marked = fields.bytes(buffer, 3)
+            if not request.last:
+                raise ProtocolError("%s: the answer holds no id" % request.tried)
+            self.finish(request, None)
+        else:
+            self.finish(request, None)
+            core._leave()
+            core.fail(AlreadyClosed("%s: unsubscribed" % core.topic))
+
+    def finish(self, request, error):
+        """It has its answer, or will get none."""
+        self.waiting.remove(request)
+        request.error = error
+        request.done = True
+        self.core.changed()
+
+    def sweep(self, now):
+        left = NEVER
+        for request in list(self.waiting):
+            wait = ticks_diff(request.deadline, now)
+            if wait > 0:
+                left = min(left, wait)
+            else:
+                self.finish(request, Timeout(
+                    "%s: no answer from the broker within %d ms%s" % (
+                        request.tried, self.core.timeout, "; last error: %s" % self.core.error if self.core.error else ""
+                    )
+                ))
+        return left
+
+
+async def ask(consumer, make, kind, what):
+    """Ask the broker and wait: the Request with its answer. Raises what the broker says, Timeout, or the consumer's
+    own end."""
+    core = consumer.core
+    core.check()
+    core.flush()
+    request = Request(make, kind, "%s of %s" % (what, core.topic), ticks_add(ticks_ms(), core.timeout))
+    requests = extra_of(core, Requests)
+    requests.add(request)
+    try:
+        while not request.done:
+            core.check()
+            await change(consumer)
+    finally:
+        if request in requests.waiting:
+            requests.waiting.remove(request)
+    if request.error:
+        raise request.error
+    return request
+
+
+async def last_message(consumer):
+    """The Request whose `last` is the id of the topic's last message."""
+    return await ask(consumer, get_last_message_id, _GET_LAST_MESSAGE_ID_RESPONSE, "the last message id")
+
+
+async def remove_subscription(consumer):
+    """UNSUBSCRIBE, which ends the consumer too."""
+    await ask(consumer, unsubscribe, _SUCCESS, "unsubscribing")

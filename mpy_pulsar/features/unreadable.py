@@ -1,0 +1,93 @@
+"""Entries that cannot be delivered: reported with their id, never handed out as garbage, their permits given back."""
+from ..core.consumer_core import skip_broker_entry
+from ..core.message_id import MessageId
+from ..errors import ProtocolError, PulsarError
+from ..port import const
+from ..wire.consumer_commands import ack
+from ..wire.scanner import uint32
+from .part_of_entry import permits_of
+
+# Why, in an ACK
+_DECOMPRESSION_ERROR = const(1)
+_CHECKSUM_MISMATCH = const(2)
+_BATCH_DESERIALIZE_ERROR = const(3)
+_DECRYPTION_ERROR = const(4)
+
+# What is wrong, as ConsumerCore says it
+_BATCH = const(2)
+_CONTENT = const(3)
+_TEXTS = ("the checksum does not match", "the metadata cannot be read", "the batch is not well formed")
+
+
+def unreadable(core, message_id, permits, what, buffer, command):
+    """An entry is of no use to anybody: the broker is told why, so that it is not sent for ever. Or not to this client
+    (compressed, encrypted, chunked): it stays for others, unless `acknowledge_unreadable`.
+
+    permits: how many it has cost; where `what` is 3 the count of messages it claims, 0 outside of a batch; where it is
+    2, message_id is an Entry that was taken in part.
+    """
+    reason = _BATCH_DESERIALIZE_ERROR if what else _CHECKSUM_MISMATCH
+    if what == _CONTENT:
+        value = core._fields.value
+        if value[8] > 0 or value[13] >= 0 or value[27] > 1:
+            _not_for_us(core, message_id, _cost(permits, buffer, command), value)
+            return
+        text = "the batch does not hold what it claims"
+        permits = 1
+    else:
+        text = _TEXTS[what]
+        if what == _BATCH:
+            permits = permits_of(message_id)
+            message_id = message_id.message_id
+    core.report(ProtocolError("%s: entry %r: %s; it is given up" % (core.topic, MessageId(message_id), text)))
+    core.connection.send(ack(core.id, [message_id], False, reason))
+    core.give_permits(permits)
+
+
+def _not_for_us(core, message_id, permits, value):
+    reason = None
+    text = "chunked"
+    if value[13] >= 0:
+        reason, text = _DECRYPTION_ERROR, "encrypted"
+    elif value[8] > 0:
+        reason, text = _DECOMPRESSION_ERROR, "compressed"
+    core.report(PulsarError("%s: entry %r is %s, which is not supported yet; %s" % (
+        core.topic, MessageId(message_id), text, _leave(core, message_id, permits, reason)
+    )))
+
+
+def oversize(core, buffer, command, pos, end, size):
+    """A MESSAGE of `size` bytes that the read buffer or the heap cannot hold; its head is buffer[pos:end]."""
+    permits = 1
+    message_id = command.bytes(buffer, 2) or b""
+    try:
+        pos = skip_broker_entry(buffer, pos, end)
+        if buffer[pos] == 14 and buffer[pos + 1] == 1:
+            pos += 6  # the checksum, which nobody can verify
+        fields = core._fields
+        fields.scan(buffer, pos + 4, pos + 4 + uint32(buffer, pos))
+        permits = _cost(max(fields.value[11], 0), buffer, command)
+    except (IndexError, ProtocolError):
+        pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
+    core.report(PulsarError(
+        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge read_buffer_size"
+        " or free memory; %s"
+        % (core.topic, MessageId(message_id), size, len(buffer), _leave(core, message_id, permits, None))
+    ))
+
+
+def _cost(count, buffer, command):
+    """The permits that an entry of `count` messages has cost, 0: outside of a batch."""
+    if count and command.value[4] >= 0:
+        from .ack_set import cost_of
+
+        return cost_of(buffer, command, count)
+    return count or 1
+
+
+def _leave(core, message_id, permits, reason):
+    """What becomes of an entry that others may be able to read, as a text."""
+    if core.acknowledges_unreadable:
+        core.connection.send(ack(core.id, [message_id], False, reason))
+    core.give_permits(permits)
+    return "it is acknowledged" if core.acknowledges_unreadable else "it stays unacknowledged"
