@@ -1,11 +1,13 @@
 """How many partitions a topic has; loaded by `client.get_topic_partitions`."""
 from ..core.finding import Finding
-from ..core.handle import CLOSED
+from ..core.handle import CLOSED, nothing
 from ..core.topic import partition_name
 
 
 class PartitionsQuery(Finding):
     """A handle that asks one question and is gone with the answer: `topics`, the full names to use."""
+
+    ack_frame = nothing  # the link's writer asks every handle without a ring for one
 
     def __init__(self, topic, handle_id, timeout):
         super().__init__(topic, handle_id, timeout)

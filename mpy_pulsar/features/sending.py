@@ -2,9 +2,11 @@
 import asyncio
 
 from ..core.message_id import MessageId
+from ..core.topic import is_partition
 from ..errors import MessageTooBig, QueueFull
 from ..port import LARGE_MESSAGES
 from ..wire.batch import ENTRY_HEAD
+from ..wire.writer import message
 
 
 async def send(producer, content, fields, replication_clusters, disable_replication):
@@ -18,7 +20,7 @@ async def send(producer, content, fields, replication_clusters, disable_replicat
     await _queue(producer, _take, content, fields, producer.block)
     ring = producer.core.ring
     index = ring.last_index()
-    return await _outcome(_sender_ticket(producer), index)
+    return await _outcome(producer, _sender_ticket(producer), index)
 
 
 def _take(producer, content, fields):
@@ -76,7 +78,7 @@ def _sender_ticket(producer):
     return ticket
 
 
-async def _outcome(ticket, index):
+async def _outcome(producer, ticket, index):
     """The MessageId of the message at `index` in the ticket's batch; raises what became of it instead."""
     try:
         await ticket.settled.wait()
@@ -85,7 +87,12 @@ async def _outcome(ticket, index):
         raise
     if ticket.error:
         raise ticket.error.again()
-    return MessageId(ticket.message_id, index, ticket.size)
+    return MessageId(ticket.message_id + _partition(producer.core.topic), index, ticket.size)
+
+
+def _partition(topic):
+    """What a receipt leaves out of the message id: the field with the partition's index, nothing for other topics."""
+    return message(3, int(topic[topic.rfind("-") + 1:])) if is_partition(topic) else b""
 
 
 async def send_batch(producer, contents):
@@ -123,7 +130,7 @@ async def send_batch(producer, contents):
     failure = None
     for number in range(len(places)):
         try:
-            ids.append(await _outcome(*places[number]))
+            ids.append(await _outcome(producer, *places[number]))
         except Exception as error:  # noqa: BLE001
             failure = failure or error
         except BaseException:
