@@ -38,7 +38,7 @@ class Gateway:
         self._peer: Peer | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="gateway", daemon=True)
 
-    def __enter__(self) -> "Gateway":
+    def __enter__(self) -> Gateway:
         self._thread.start()
         return self
 
