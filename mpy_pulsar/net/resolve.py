@@ -23,10 +23,13 @@ def forget(address):
 def _check_network(host):
     """Raise OSError where no name can be looked up now; on the RP2040 that would never return."""
     try:
-        import network
+        import network  # pyright: ignore[reportMissingImports]
     except ImportError:
         return
-    if not hasattr(network, "WLAN") or hasattr(network, "LAN") or hasattr(network, "PPP") or hasattr(network, "WIZNET5K"):
-        return  # an interface that cannot be asked without its object
+    if not hasattr(network, "WLAN"):
+        return
+    for other in ("LAN", "PPP", "WIZNET5K"):
+        if hasattr(network, other):
+            return  # that one may be up, and cannot be asked without its object
     if not network.WLAN(0).isconnected() and not network.WLAN(1).active():
         raise OSError("no Wi-Fi, so %s cannot be looked up" % host)

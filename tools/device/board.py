@@ -45,7 +45,7 @@ class Board:
         self._text = ""
         self._log = tempfile.TemporaryFile()
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> Board:
         node = shutil.which("node") or "node"
         command = [node, str(_EMULATOR), str(kit.folder()), str(self._firmware), str(self._far_line.fileno())]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,

@@ -1,4 +1,4 @@
-"""The emulated board's firmware: MicroPython for the RP2040 with this package frozen into it, as users would build it."""
+"""The emulated board's firmware: MicroPython for the RP2040 with this package frozen into it."""
 from __future__ import annotations
 
 import filecmp

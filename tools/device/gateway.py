@@ -38,7 +38,7 @@ class Gateway:
         self._peer: Peer | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="gateway", daemon=True)
 
-    def __enter__(self) -> "Gateway":
+    def __enter__(self) -> Gateway:
         self._thread.start()
         return self
 
@@ -120,6 +120,6 @@ class Gateway:
         records = known and wants_ipv4
         flags = b"\x81\x80" if known else b"\x81\x83"
         head = query[:2] + flags + b"\0\1" + (b"\0\1" if records else b"\0\0") + bytes(4)
-        # The name by reference, type A, class IN, kept for a second, four bytes of address.
-        record = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + _HOST if records else b""
+        # The name by reference, type A, class IN, not to be kept, four bytes of address.
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + _HOST if records else b""
         return head + question + record

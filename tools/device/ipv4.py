@@ -91,7 +91,7 @@ def make_segment(segment: Segment, source: bytes, target: bytes) -> bytes:
     """The bytes of a TCP segment."""
     options = b"" if segment.largest is None else bytes((_SEGMENT_SIZE_OPTION, 4)) + segment.largest.to_bytes(2, "big")
     ports = segment.source.to_bytes(2, "big") + segment.target.to_bytes(2, "big")
-    numbers = (segment.sequence & 0xFFFFFFFF).to_bytes(4, "big") + (segment.acknowledged & 0xFFFFFFFF).to_bytes(4, "big")
+    numbers = b"".join((number & 0xFFFFFFFF).to_bytes(4, "big") for number in (segment.sequence, segment.acknowledged))
     start = ports + numbers + bytes(((20 + len(options)) << 2, segment.flags)) + segment.window.to_bytes(2, "big")
     end = b"\0\0" + options + segment.data
     size = len(start) + 2 + len(end)

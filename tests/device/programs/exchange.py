@@ -1,6 +1,7 @@
 """On the emulated board: sends numbered messages and receives them back, while whoever watches cuts the link.
 
-OPTIONS: url, topic, messages (sent in each of two rounds), size (bytes of each), pause_ms (between messages of round 2).
+OPTIONS: url, topic, turns (each with a client of its own), messages (sent in each of a turn's two rounds), size (bytes
+of each), pause_ms (between messages of the second round).
 """
 import asyncio
 import gc
@@ -100,7 +101,7 @@ say("network", free=free())
 log = Log()
 stalls = Stalls()
 # Once before the heap is looked at: what is loaded and made on first use stays.
-for turn in range(OPTIONS["turns"]):
+for _ in range(OPTIONS["turns"]):
     asyncio.run(exchange(log, stalls))
     say("closed", free=free(), stall_ms=stalls.longest, warnings=log.lines)
     log.lines = []
