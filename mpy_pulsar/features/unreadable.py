@@ -70,8 +70,8 @@ def oversize(core, buffer, command, pos, end, size):
     except (IndexError, ProtocolError):
         pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
     core.report(PulsarError(
-        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge read_buffer_size"
-        " or free memory; %s"
+        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge"
+        " read_buffer_size or free memory; %s"
         % (core.topic, MessageId(message_id), size, len(buffer), _leave(core, message_id, permits, None))
     ))
 

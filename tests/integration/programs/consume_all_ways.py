@@ -1,7 +1,8 @@
 """Consumes in every way that a consumer and a reader offer, from topics that this program fills itself.
 
-Options: url, token, prefix (of topics nobody else uses), key_shared and batch_index (does the broker know Key_Shared,
-does it remember acknowledgements inside of a batch?), only (the name of one check; optional). Says `check` with the name of each check that held.
+Options: url, token, prefix (of topics nobody else uses), key_shared and batch_index (does the broker know
+Key_Shared, does it remember acknowledgements inside of a batch?), only (the name of one check; optional). Says
+`check` with the name of each check that held, and `passed` with how many there are.
 """
 import asyncio
 
@@ -517,6 +518,7 @@ async def main(options):
             topic = "persistent://public/default/%s-%s" % (options["prefix"], name)
             await asyncio.wait_for(check(options, topic), _CHECK_SECONDS)
             say("check", name=name)
+    return len(CHECKS)
 
 
 run(main)
