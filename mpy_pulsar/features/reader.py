@@ -62,14 +62,6 @@ class ReaderCore(ConsumerCore):
             start_message_id=self.first.serialize(),
         )
 
-    def on_opened(self, number, buffer, fields):
-        if self.time is not None and not self.last:
-            # The subscription of before is gone, and with it what the time meant.
-            from .seeking import resume
-
-            resume(self, self.time)
-        return super().on_opened(number, buffer, fields)
-
     def take(self):
         message = super().take()
         if message is not None:

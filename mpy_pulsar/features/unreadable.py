@@ -87,7 +87,8 @@ def _cost(count, buffer, command):
 
 def _leave(core, message_id, permits, reason):
     """What becomes of an entry that others may be able to read, as a text."""
-    if core.acknowledges_unreadable:
+    acknowledges = getattr(core, "acknowledges_unreadable", False)
+    if acknowledges:
         core.connection.send(ack(core.id, [message_id], False, reason))
     core.give_permits(permits)
-    return "it is acknowledged" if core.acknowledges_unreadable else "it stays unacknowledged"
+    return "it is acknowledged" if acknowledges else "it stays unacknowledged"
