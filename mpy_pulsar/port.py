@@ -28,7 +28,7 @@ if sys.implementation.name == "micropython":
     READ_LIMIT_CONSUMER = 4096  # the same once a consumer is open
     QUEUE_BYTES = 8192  # received and not yet taken; 0: bounded by permits alone
     RECEIVER_QUEUE = 2  # permits
-    ACK_GROUP = 8  # ids in one ACK
+    ACK_GROUP = 1  # ids in one ACK; to wait for others, as CPython does, costs a timer's heap
 else:
     from cpython_shim.port import (  # noqa: F401
         ACK_GROUP, BATCH_BYTES, BATCH_MESSAGES, BATCHES, QUEUE_BYTES, READ_BUFFER, READ_LIMIT, READ_LIMIT_CONSUMER,

@@ -9,6 +9,8 @@ from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import Broker, batch_entry
 from tests.unit.support import raises
 
+module.ACK_GROUP = 1000  # as on CPython; a board acknowledges at once
+
 CHECKSUM_MISMATCH = 2
 BATCH_DESERIALIZE_ERROR = 3
 

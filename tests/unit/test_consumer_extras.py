@@ -19,6 +19,8 @@ from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import Broker
 from tests.unit.support import raises
 
+module.ACK_GROUP = 1000  # as on CPython; a board acknowledges at once
+
 UNSUBSCRIBE = 12
 REDELIVER = 20
 SEEK = 28
