@@ -43,6 +43,9 @@ def make_reader(
 class ReaderCore(ConsumerCore):
     """A consumer without a durable subscription: after a lost link it goes on behind the last message it handed out."""
 
+    inclusive = False
+    acknowledges_unreadable = False
+
     def __init__(self, *args):
         super().__init__(*args)
         self.last = None  # MessageId handed out last; None: none since the start or the last seek

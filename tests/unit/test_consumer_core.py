@@ -332,7 +332,7 @@ def test_acknowledging_twice_counts_once():
 
 
 def test_acknowledgements_leave_in_groups_by_count():
-    for group in (1, 7, 1000):
+    for group in (100, 1000):
         module.ACK_GROUP, kept = group, module.ACK_GROUP
         try:
             broker, core = _opened(permits=10000)
