@@ -70,8 +70,8 @@ def oversize(core, buffer, command, pos, end, size):
     except (IndexError, ProtocolError):
         pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
     core.report(PulsarError(
-        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge read_buffer_size"
-        " or free memory; %s"
+        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge"
+        " read_buffer_size or free memory; %s"
         % (core.topic, MessageId(message_id), size, len(buffer), _leave(core, message_id, permits, None))
     ))
 
@@ -87,7 +87,8 @@ def _cost(count, buffer, command):
 
 def _leave(core, message_id, permits, reason):
     """What becomes of an entry that others may be able to read, as a text."""
-    if core.acknowledges_unreadable:
+    acknowledges = getattr(core, "acknowledges_unreadable", False)
+    if acknowledges:
         core.connection.send(ack(core.id, [message_id], False, reason))
     core.give_permits(permits)
-    return "it is acknowledged" if core.acknowledges_unreadable else "it stays unacknowledged"
+    return "it is acknowledged" if acknowledges else "it stays unacknowledged"

@@ -1,67 +1,29 @@
 """Consumes in every way that a consumer and a reader offer, from topics that this program fills itself.
 
-Options: url, token, prefix (of topics nobody else uses), key_shared and batch_index (does the broker know Key_Shared,
-does it remember acknowledgements inside of a batch?), only (the name of one check; optional). Says `check` with the name of each check that held.
+Options: url, token, prefix (of topics nobody else uses), key_shared and batch_index (does the broker know
+Key_Shared, does it remember acknowledgements inside of a batch?), only (the name of one check; optional). Says
+`check` with the name of each check that held, and `passed` with how many there are.
 """
 import asyncio
 
 from program import raises, run, same, say, true
+from ways_of_acknowledging import (
+    acknowledging_by_id_and_entry, acknowledging_cumulatively, acknowledging_inside_of_batches,
+    negative_acknowledgements, redelivering_all,
+)
+from ways_support import EARLIEST, connect, fill, left_for, nothing_comes, take_messages, take_numbers
 
 from mpy_pulsar import (
-    AlreadyClosed, AuthenticationToken, Client, ConsumerKeySharedPolicy, ConsumerType, InitialPosition, KeySharedMode,
-    MessageId, PulsarError, Timeout,
+    AlreadyClosed, ConsumerKeySharedPolicy, ConsumerType, KeySharedMode, MessageId, PulsarError, Timeout,
 )
 from mpy_pulsar.net.stream import wait
 from mpy_pulsar.port import ticks_diff, ticks_ms
 
 _CHECK_SECONDS = 40
-_EARLIEST = {"initial_position": InitialPosition.Earliest}
-_NOTHING_MILLIS = 300  # after which what has not come will not come
-_DELAY_MILLIS = 200  # of negative acknowledgements
-
-
-def _connect(options, **more):
-    return Client(options["url"], authentication=AuthenticationToken(options["token"]), **more)
-
-
-async def _fill(client, topic, *batches, first=0):
-    """Send batches of so many messages each, numbered from `first` on: their ids."""
-    producer = await client.create_producer(topic)
-    ids = []
-    for size in batches:
-        numbers = range(first + len(ids), first + len(ids) + size)
-        ids += await producer.send_batch([b"%d" % number for number in numbers])
-    await producer.close()
-    return ids
-
-
-async def _messages(consumer, count):
-    """The next messages, which stay unacknowledged."""
-    found = []
-    while len(found) < count:
-        found.append(await consumer.receive(5000))
-    return found
-
-
-async def _numbers(consumer, count):
-    """The numbers of the next messages, which stay unacknowledged."""
-    return [int(message.data()) for message in await _messages(consumer, count)]
-
-
-async def _nothing_comes(consumer):
-    await raises(Timeout, consumer.receive(_NOTHING_MILLIS))
-
-
-async def _again(client, topic, name, count, **more):
-    """What a fresh consumer of the subscription gets."""
-    async with await client.subscribe(topic, name, **more) as consumer:
-        found = await _numbers(consumer, count)
-        await _nothing_comes(consumer)
-        return found
 
 
 async def times_and_batches_of_receiving(options, topic):
-    async with _connect(options) as client:
+    async with connect(options) as client:
         consumer = await client.subscribe(topic, "all")
         started = ticks_ms()
         error = await raises(Timeout, consumer.receive(100))
@@ -76,7 +38,7 @@ async def times_and_batches_of_receiving(options, topic):
             raise AssertionError("a cancelled receive returned")
         except asyncio.CancelledError:
             pass
-        await _fill(client, topic, 7, 5)
+        await fill(client, topic, 7, 5)
         found = []
         while len(found) < 12:
             messages = await consumer.receive_batch(5, 5000)
@@ -88,7 +50,7 @@ async def times_and_batches_of_receiving(options, topic):
 
 
 async def cancelled_waits_lose_nothing(options, topic):
-    async with _connect(options) as client:
+    async with connect(options) as client:
         consumer = await client.subscribe(topic, "all")
         producer = await client.create_producer(topic)
         found = []
@@ -122,7 +84,7 @@ async def listening(options, topic):
         def warning(self, text):
             errors.append(text)
 
-    async with _connect(options, logger=Log()) as client:
+    async with connect(options, logger=Log()) as client:
         consumer = await client.subscribe(topic, "all")
         plain = []
         done = asyncio.Event()
@@ -140,14 +102,14 @@ async def listening(options, topic):
             raise AssertionError("a second listener")
         except ValueError:
             pass
-        await _fill(client, topic, 6)
+        await fill(client, topic, 6)
         await done.wait()
         same(plain, list(range(6)), "a plain callback")
         true([text for text in errors if "of the callback" in text], "its error is reported")
         await consumer.close()
         true(not listener.running(), "the listener ends with its consumer")
 
-        consumer = await client.subscribe(topic, "others", **_EARLIEST)
+        consumer = await client.subscribe(topic, "others", **EARLIEST)
         taken = []
         closed = asyncio.Event()
 
@@ -165,158 +127,51 @@ async def listening(options, topic):
             await asyncio.sleep(0)
         true(not listener.running(), "the listener ended")
         consumer = await client.subscribe(topic, "others")
-        await _nothing_comes(consumer)
-
-
-async def acknowledging_by_id_and_entry(options, topic):
-    async with _connect(options) as client:
-        ids = await _fill(client, topic, 3, 4, 1, 2)
-        consumer = await client.subscribe(topic, "all", **_EARLIEST)
-        messages = await _messages(consumer, 10)
-        same([message.message_id() for message in messages], ids, "ids")
-        for one in (messages[0], messages[1].message_id(), messages[2], messages[2], messages[1]):
-            await consumer.acknowledge(one)  # mixed, and twice
-        await consumer.acknowledge_entry(messages[5])
-        await consumer.acknowledge(MessageId.deserialize(messages[7].message_id().serialize()))
-        await consumer.acknowledge(MessageId.deserialize(ids[8].serialize()))
-        await consumer.close()
-        await raises(AlreadyClosed, consumer.acknowledge(messages[8]))
-        same(await _again(client, topic, "all", 2), [8, 9], "what was not acknowledged")
-        consumer = await client.subscribe(topic, "all")
-        for one in ids[8:]:
-            await consumer.acknowledge(MessageId.deserialize(one.serialize()))
-        await consumer.close()
-        same(await _again(client, topic, "all", 0), [], "by deserialized ids")
-
-
-async def acknowledging_cumulatively(options, topic):
-    async with _connect(options) as client:
-        ids = await _fill(client, topic, 3, 4, 1, 2)
-        consumer = await client.subscribe(topic, "all", **_EARLIEST)
-        messages = await _messages(consumer, 10)
-        await consumer.acknowledge_cumulative(messages[0])  # nothing is before its entry
-        await consumer.acknowledge_cumulative(messages[4])  # in mid-batch: all before its entry
-        await consumer.close()
-        same(await _again(client, topic, "all", 7), list(range(3, 10)), "up to the entry before")
-        consumer = await client.subscribe(topic, "all")
-        await consumer.acknowledge_cumulative(ids[7])
-        await consumer.close()
-        same(await _again(client, topic, "all", 2), [8, 9], "up to an id")
-        consumer = await client.subscribe(topic, "sharing", consumer_type=ConsumerType.Shared, **_EARLIEST)
-        await raises(PulsarError, consumer.acknowledge_cumulative(await consumer.receive()))
-
-
-async def acknowledging_inside_of_batches(options, topic):
-    async with _connect(options) as client:
-        await _fill(client, topic, 70, 3)
-        more = {"batch_index_ack_enabled": True, "consumer_type": ConsumerType.Shared}
-        consumer = await client.subscribe(topic, "all", **_EARLIEST, **more)
-        messages = await _messages(consumer, 73)
-        for index in (0, 2, 3, 64, 69, 71):
-            await consumer.acknowledge(messages[index])
-        await consumer.close()
-        left = [number for number in range(73) if number not in (0, 2, 3, 64, 69, 71)]
-        if options["batch_index"]:
-            same(sorted(await _again(client, topic, "all", len(left), **more)), left, "the broker remembers")
-        consumer = await client.subscribe(topic, "all", **more)
-        for number in await asyncio.gather(*[consumer.receive(10000) for _ in left]):
-            await consumer.acknowledge(number)
-        await consumer.close()
-        if options["batch_index"]:
-            same(await _again(client, topic, "all", 0, **more), [], "all is acknowledged")
-            consumer = await client.subscribe(topic, "log", batch_index_ack_enabled=True, **_EARLIEST)
-            messages = await _messages(consumer, 5)
-            await consumer.acknowledge_cumulative(messages[4])
-            await consumer.close()
-            same(await _again(client, topic, "log", 68), list(range(5, 73)), "up to a message in a batch")
-
-
-async def negative_acknowledgements(options, topic):
-    async with _connect(options) as client:
-        await _fill(client, topic, 1, 1, 1, 1)
-        more = dict(_EARLIEST, negative_ack_redelivery_delay_ms=_DELAY_MILLIS)
-        consumer = await client.subscribe(topic, "sharing", consumer_type=ConsumerType.Shared, **more)
-        messages = await _messages(consumer, 4)
-        started = ticks_ms()
-        await consumer.negative_acknowledge(messages[1])
-        await consumer.negative_acknowledge(messages[1].message_id())
-        again = await consumer.receive(10000)
-        true(ticks_diff(ticks_ms(), started) >= _DELAY_MILLIS - 1, "not before its delay")
-        same((again.data(), again.redelivery_count()), (b"1", 1), "only that one comes again")
-        await _nothing_comes(consumer)
-        for message in messages[:1] + [again] + messages[2:]:
-            await consumer.acknowledge(message)
-        await consumer.close()
-        for name, kind in (("only", ConsumerType.Exclusive), ("first", ConsumerType.Failover)):
-            consumer = await client.subscribe(topic, name, consumer_type=kind, **more)
-            messages = await _messages(consumer, 3)
-            await consumer.acknowledge(messages[0])
-            await consumer.negative_acknowledge(messages[2])
-            found = await _numbers(consumer, 1)
-            while found[-1] != 1:
-                found += await _numbers(consumer, 1)  # what had arrived before the redelivery
-            same(found, [3, 1] if found[0] == 3 else [1], "then from the oldest on")
-            same(await _numbers(consumer, 2), [2, 3], "all that is unacknowledged, in order")
-            await consumer.close()
-
-
-async def redelivering_all(options, topic):
-    async with _connect(options) as client:
-        await _fill(client, topic, 2, 2, 2)
-        for name, kind in (("sharing", ConsumerType.Shared), ("only", ConsumerType.Exclusive)):
-            consumer = await client.subscribe(topic, name, consumer_type=kind, **_EARLIEST)
-            messages = await _messages(consumer, 3)
-            await consumer.acknowledge(messages[0])
-            await consumer.acknowledge(messages[1])
-            for _ in range(3):
-                consumer.redeliver_unacknowledged_messages()
-                same(sorted(await _numbers(consumer, 4)), [2, 3, 4, 5], "all that is unacknowledged")
-            await _nothing_comes(consumer)
-            await consumer.close()
+        await nothing_comes(consumer)
 
 
 async def seeking(options, topic):
-    async with _connect(options) as client:
-        ids = await _fill(client, topic, 1, 3)
+    async with connect(options) as client:
+        ids = await fill(client, topic, 1, 3)
         await wait(asyncio.Event(), 20)
-        consumer = await client.subscribe(topic, "all", **_EARLIEST)
+        consumer = await client.subscribe(topic, "all", **EARLIEST)
         middle = (await consumer.receive()).publish_timestamp()
-        ids += await _fill(client, topic, 2, first=4)
-        same(await _numbers(consumer, 5), [1, 2, 3, 4, 5], "first time")
+        ids += await fill(client, topic, 2, first=4)
+        same(await take_numbers(consumer, 5), [1, 2, 3, 4, 5], "first time")
         for index, expected in ((0, [1, 2, 3, 4, 5]), (2, [3, 4, 5]), (3, [4, 5]), (4, [5]), (1, [2, 3, 4, 5])):
             await consumer.seek(ids[index])
-            same(await _numbers(consumer, len(expected)), expected, "behind message %d" % index)
+            same(await take_numbers(consumer, len(expected)), expected, "behind message %d" % index)
             true(consumer.is_connected(), "open again")
         await consumer.seek(MessageId.earliest)
-        same(await _numbers(consumer, 6), [0, 1, 2, 3, 4, 5], "from the beginning")
+        same(await take_numbers(consumer, 6), [0, 1, 2, 3, 4, 5], "from the beginning")
         await consumer.seek(MessageId.latest)
-        await _nothing_comes(consumer)
+        await nothing_comes(consumer)
         await consumer.seek(middle - 1)
-        same(await _numbers(consumer, 6), [0, 1, 2, 3, 4, 5], "from a time on")
+        same(await take_numbers(consumer, 6), [0, 1, 2, 3, 4, 5], "from a time on")
         await consumer.seek(middle + 10_000_000)
-        await _nothing_comes(consumer)
+        await nothing_comes(consumer)
         await asyncio.gather(consumer.seek(ids[3]), consumer.seek(ids[0]))
-        same(await _numbers(consumer, 5), [1, 2, 3, 4, 5], "one seek after the other")
+        same(await take_numbers(consumer, 5), [1, 2, 3, 4, 5], "one seek after the other")
         await consumer.close()
         await raises(AlreadyClosed, consumer.seek(ids[0]))
-        consumer = await client.subscribe(topic, "with it", start_message_id_inclusive=True, **_EARLIEST)
+        consumer = await client.subscribe(topic, "with it", start_message_id_inclusive=True, **EARLIEST)
         for index in (2, 0, 5):
             await consumer.seek(ids[index])
-            same(await _numbers(consumer, 6 - index), list(range(index, 6)), "at message %d" % index)
+            same(await take_numbers(consumer, 6 - index), list(range(index, 6)), "at message %d" % index)
 
 
 async def last_id_and_unsubscribing(options, topic):
-    async with _connect(options) as client:
-        consumer = await client.subscribe(topic, "all", **_EARLIEST)
+    async with connect(options) as client:
+        consumer = await client.subscribe(topic, "all", **EARLIEST)
         same((await consumer.get_last_message_id()).entry_id(), -1, "of an empty topic")
-        ids = await _fill(client, topic, 3)
+        ids = await fill(client, topic, 3)
         same(await consumer.get_last_message_id(), ids[-1], "the last id")
         waiting = asyncio.create_task(raises(AlreadyClosed, _endless(consumer)))
         await consumer.unsubscribe()
         await waiting
         await raises(AlreadyClosed, consumer.receive())
         await consumer.close()
-        same(await _again(client, topic, "all", 0), [], "a new subscription starts at the end")
+        same(await left_for(client, topic, "all", 0), [], "a new subscription starts at the end")
 
 
 async def _endless(consumer):
@@ -325,21 +180,21 @@ async def _endless(consumer):
 
 
 async def flow_by_hand(options, topic):
-    async with _connect(options) as client:
-        await _fill(client, topic, *([1] * 12))
-        consumer = await client.subscribe(topic, "all", auto_flow=False, **_EARLIEST)
-        await _nothing_comes(consumer)
+    async with connect(options) as client:
+        await fill(client, topic, *([1] * 12))
+        consumer = await client.subscribe(topic, "all", auto_flow=False, **EARLIEST)
+        await nothing_comes(consumer)
         for count in (1, 3, 5):
             consumer.flow(count)
-            await _numbers(consumer, count)
-            await _nothing_comes(consumer)
+            await take_numbers(consumer, count)
+            await nothing_comes(consumer)
         consumer.flow(100)
-        await _numbers(consumer, 3)
+        await take_numbers(consumer, 3)
 
 
 async def sharing(options, topic):
-    async with _connect(options) as client:
-        await _fill(client, topic)
+    async with connect(options) as client:
+        await fill(client, topic)
         consumers = []
         for number in range(2):
             consumers.append(await client.subscribe(
@@ -367,7 +222,7 @@ async def sharing(options, topic):
 
 
 async def failing_over(options, topic):
-    async with _connect(options) as client:
+    async with connect(options) as client:
         more = {"consumer_type": ConsumerType.Failover}
         first = await client.subscribe(topic, "all", consumer_name="a", **more)
         second = await client.subscribe(topic, "all", consumer_name="b", **more)
@@ -377,27 +232,27 @@ async def failing_over(options, topic):
         # Which of them is active is the broker's choice.
         try:
             active, idle = first, second
-            same(await _numbers(active, 1), [0], "the active one")
+            same(await take_numbers(active, 1), [0], "the active one")
         except Timeout:
             active, idle = second, first
-            same(await _numbers(active, 1), [0], "the active one")
-        same(await _numbers(active, 3), [1, 2, 3], "all of it")
-        await _nothing_comes(idle)
+            same(await take_numbers(active, 1), [0], "the active one")
+        same(await take_numbers(active, 3), [1, 2, 3], "all of it")
+        await nothing_comes(idle)
         await active.close()
-        same(await _numbers(idle, 4), [0, 1, 2, 3], "the other takes over")
+        same(await take_numbers(idle, 4), [0, 1, 2, 3], "the other takes over")
         error = await raises(PulsarError, _connect_busy(options, topic))
         true(error.error() == 5 or isinstance(error, Timeout), "another type: ConsumerBusy")
 
 
 async def _connect_busy(options, topic):
-    async with _connect(options, operation_timeout_seconds=2) as client:
+    async with connect(options, operation_timeout_seconds=2) as client:
         await client.subscribe(topic, "all")
 
 
 async def sharing_by_key(options, topic):
     if not options["key_shared"]:
         return
-    async with _connect(options) as client:
+    async with connect(options) as client:
         kind = {"consumer_type": ConsumerType.KeyShared}
         halves = []
         for first, last in ((0, 32767), (32768, 65535)):
@@ -410,8 +265,8 @@ async def sharing_by_key(options, topic):
         producer = await client.create_producer(topic)
         for number in range(20):
             await producer.send(b"%d" % number, partition_key="key%d" % (number % 5))
-        same(sorted(await _numbers(split, 20)), list(range(20)), "one consumer gets all")
-        same(sorted(await _numbers(relaxed, 20)), list(range(20)), "out of order allowed")
+        same(sorted(await take_numbers(split, 20)), list(range(20)), "one consumer gets all")
+        same(sorted(await take_numbers(relaxed, 20)), list(range(20)), "out of order allowed")
         found = [[], []]
 
         async def take(index):
@@ -428,10 +283,10 @@ async def sharing_by_key(options, topic):
 
 
 async def reading(options, topic):
-    async with _connect(options) as client:
+    async with connect(options) as client:
         empty = await client.create_reader(topic, MessageId.earliest)
         same(await empty.has_message_available(), False, "an empty topic")
-        ids = await _fill(client, topic, 1, 3, 2)
+        ids = await fill(client, topic, 1, 3, 2)
         same(await empty.has_message_available(), True, "no longer empty")
         same(await _read(empty), list(range(6)), "from the beginning")
         for index in range(6):
@@ -447,7 +302,7 @@ async def reading(options, topic):
         same(await latest.has_message_available(), False, "from the end on")
         with_last = await client.create_reader(topic, MessageId.latest, start_message_id_inclusive=True)
         same(await _read(with_last), [5], "the last message included")
-        await _fill(client, topic, 2, first=6)
+        await fill(client, topic, 2, first=6)
         same(await _read(latest), [6, 7], "what came since")
         await latest.seek(ids[1])
         same(await _read(latest), [2, 3, 4, 5, 6, 7], "sought")
@@ -473,12 +328,12 @@ async def _read(reader):
 
 
 async def coming_back_after_a_lost_link(options, topic):
-    async with _connect(options) as client:
-        ids = await _fill(client, topic, 1, 4, 2)
+    async with connect(options) as client:
+        ids = await fill(client, topic, 1, 4, 2)
         reader = await client.create_reader(topic, ids[0])
-        consumer = await client.subscribe(topic, "all", **_EARLIEST)
-        same(await _numbers(reader, 2), [1, 2], "before")
-        messages = await _messages(consumer, 3)
+        consumer = await client.subscribe(topic, "all", **EARLIEST)
+        same(await take_numbers(reader, 2), [1, 2], "before")
+        messages = await take_messages(consumer, 3)
         await consumer.acknowledge(messages[0])
         await wait(asyncio.Event(), 300)  # acknowledgements leave within 100 ms
         _cut(consumer, "cut by the test")
@@ -487,9 +342,9 @@ async def coming_back_after_a_lost_link(options, topic):
         )
         same((answers[0], answers[2]), (ids[-1], True), "asked again on the new link")
         same(await _read(reader), [3, 4, 5, 6], "the reader goes on")
-        same(await _numbers(consumer, 6), [1, 2, 3, 4, 5, 6], "the consumer as sought")
+        same(await take_numbers(consumer, 6), [1, 2, 3, 4, 5, 6], "the consumer as sought")
         _cut(consumer, "cut again")
-        same(await _numbers(consumer, 6), [1, 2, 3, 4, 5, 6], "what is unacknowledged comes again")
+        same(await take_numbers(consumer, 6), [1, 2, 3, 4, 5, 6], "what is unacknowledged comes again")
         await consumer.seek(ids[4])
         _cut(consumer, "and again")
         await consumer.unsubscribe()
@@ -517,6 +372,7 @@ async def main(options):
             topic = "persistent://public/default/%s-%s" % (options["prefix"], name)
             await asyncio.wait_for(check(options, topic), _CHECK_SECONDS)
             say("check", name=name)
+    return len(CHECKS)
 
 
 run(main)
