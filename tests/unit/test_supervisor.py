@@ -119,6 +119,26 @@ def test_a_topic_that_needs_one_link_too_many_waits_and_says_who_has_them():
     _with_bench(check, max_links=1)
 
 
+def test_who_waits_for_a_link_goes_on_the_moment_one_is_free():
+    async def check(bench):
+        at_one = await bench.adopt("at-one")
+        await bench.found(bench.link("one"), "pulsar://one:6650")
+        core = await bench.adopt("elsewhere")
+        await bench.found(bench.link("one"), "pulsar://three:6650")
+        while core.wait_before(bench.now) < 2000:  # in vain, until the next try is seconds away
+            await bench.run(core.wait_before(bench.now))
+            await bench.found(bench.link("one"), "pulsar://three:6650")
+            assert core.state == IDLE
+        bench.link("one").broker.heard()
+        at_one.start_close(bench.now)
+        await bench.run()
+        await bench.found(bench.link("one"), "pulsar://three:6650")
+        assert core.state == OPENING and bench.link("one") is None
+        assert bench.supervisor._starved == []
+
+    _with_bench(check, max_links=1)
+
+
 def test_a_look_up_goes_over_any_link_there_is():
     async def check(bench):
         await bench.adopt("a")
