@@ -52,7 +52,7 @@ class Link:
             collect()
             self.fail(self._last_word(error) or self._lost("lost: %s: %s" % (
                 error.__class__.__name__, str(error).strip()
-            ), isinstance(error, OSError) and error.args and error.args[0] in _CLOSED))
+            ), isinstance(error, OSError) and error.errno in _CLOSED))
 
     def _lost(self, text, closed=True):
         """A ConnectError; closed: by the broker. Before CONNECTED that may be a port of the other kind."""

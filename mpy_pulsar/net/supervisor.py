@@ -197,6 +197,7 @@ class Supervisor:
         if self._max_links and len(self._links) >= self._max_links:
             await self._give_up_idle(handle, key)
         link = self._links[key] = Link(self, key[0], key[1], self.read_limit, now)
+        self.attend()  # once more, for the deadline of its handshake
         if link.address in self._careful:
             link.connection.speculation = 0
         return link

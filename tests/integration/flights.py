@@ -30,7 +30,8 @@ class _Link:
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
         """Both ways, until either side ends."""
         there, back = await asyncio.open_connection("127.0.0.1", port)
-        tasks = [asyncio.ensure_future(self._ask(reader, back, writer)), asyncio.ensure_future(self._tell(there, writer))]
+        ways = self._ask(reader, back, writer), self._tell(there, writer)
+        tasks = [asyncio.ensure_future(way) for way in ways]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -139,6 +139,29 @@ def test_who_waits_for_a_link_goes_on_the_moment_one_is_free():
     _with_bench(check, max_links=1)
 
 
+def test_the_deadline_of_a_new_link_is_watched_from_the_start():
+    pauses = []
+    genuine = room.wait
+
+    async def wait(event, milliseconds):
+        pauses.append(milliseconds)
+        await genuine(event, milliseconds)
+
+    async def check(bench):
+        core = fake.producer()
+        core.timeout = core._patience = 400000  # the handle's own deadlines are far away
+        bench.supervisor.adopt(core)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        assert core.state == LOOKING and pauses[-1] == bench.link("one").connection.sweep(bench.now)
+
+    room.wait = wait
+    try:
+        _with_bench(check)
+    finally:
+        room.wait = genuine
+
+
 def test_a_look_up_goes_over_any_link_there_is():
     async def check(bench):
         await bench.adopt("a")
