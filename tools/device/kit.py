@@ -54,6 +54,7 @@ _PROGRAMS = {
     "node": "nodejs",
     "npm": "npm",
 }
+_OTHERS_KEPT = 1  # kits of other versions of this file, for who goes back and forth
 _UNPACK_SECONDS = 180
 _FETCH_SECONDS = 300
 
@@ -101,9 +102,10 @@ def fetch(say: Say) -> Path:
     target = folder()
     if target.is_dir():
         return target
-    for old in FOLDER.glob("kit-*"):
+    half = FOLDER / "half"
+    shutil.rmtree(half, ignore_errors=True)  # of a fetch that was cut short
+    for old in sorted(FOLDER.glob("kit-*"), key=os.path.getmtime)[:-_OTHERS_KEPT]:
         shutil.rmtree(old)
-    half = FOLDER / "kit-half"  # one whose fetching was cut short is gone by now
     half.mkdir()
     _fetch_sources(half, say)
     _fetch_compiler(half, say)
