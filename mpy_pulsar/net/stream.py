@@ -1,10 +1,9 @@
 """The interpreter's sockets and waits, the third of the three seams: MicroPython's half; CPython's is the shim's.
 
 A stream has readinto(buffer) and write(buffer, offset, size), which give a count of bytes, or None for "not now", and
-close(). Only one task may wait to read from a stream and one to write: asyncio's poller keeps one of each.
-
-WRITE_MOST: bytes that one write should have at most. Window: class of what bounds the bytes on their way on one link,
-None where nothing needs to. forget(address): no link to it came up, so what `connect` keeps of it is of no use.
+close(). WRITE_MOST: bytes that one write should have at most. Window: class of what bounds the bytes on their way on
+one link, None where nothing needs to. forget(address): what `connect` keeps of a name proved of no use. Only one task
+may wait to read from a stream and one to write: asyncio's poller keeps one of each.
 """
 import sys
 
