@@ -212,13 +212,9 @@ class Supervisor:
                 return
         if handle not in self._starved:
             self._starved.append(handle)
-        users = [
-            "%s for %s" % (link.describe(), " and ".join([user.topic for user in link.connection.handles.values()]))
-            for link in self._links.values()
-        ]
-        raise ConnectError("%s: no link to %s:%d, max_links=%d are in use: %s" % (
-            handle.topic, wanted[0][0], wanted[0][1], self._max_links, ", ".join(users)
-        ))
+        from ..features.no_link import shortage
+
+        raise shortage(handle, wanted, self._links.values(), self._max_links)
 
     def end(self):
         """Stop everything soon; no task and no socket stays behind."""
