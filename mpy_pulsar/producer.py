@@ -200,6 +200,8 @@ class Producer(Endpoint):
             finally:
                 # Also where this is cancelled: the supervisor sees to the rest.
                 self._start_close()
+        elif not isinstance(core.failure, AlreadyClosed) and not self._ring.idle():
+            error = core.failure.again("; messages without a receipt may be stored or not")
         await self._closed()
         if error:
             raise error

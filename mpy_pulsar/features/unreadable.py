@@ -13,6 +13,8 @@ _CHECKSUM_MISMATCH = const(2)
 _BATCH_DESERIALIZE_ERROR = const(3)
 _DECRYPTION_ERROR = const(4)
 
+_UNKNOWN = const(0xFFFFFFF)
+
 # What is wrong, as ConsumerCore says it
 _BATCH = const(2)
 _CONTENT = const(3)
@@ -33,7 +35,8 @@ def unreadable(core, message_id, permits, what, buffer, command):
             _not_for_us(core, message_id, _cost(permits, buffer, command), value)
             return
         text = "the batch does not hold what it claims"
-        permits = 1
+        # The broker believed it; what the scanner could not hold (a negative count too) nobody knows.
+        permits = _cost(permits, buffer, command) if permits < _UNKNOWN else 1
     else:
         text = _TEXTS[what]
         if what == _BATCH:
