@@ -50,7 +50,10 @@ class Run:
         if record["kind"] != "please":
             return
         what, topic = record["what"], record["topic"]
-        if what == "terminate":
+        if what == "compare":
+            assert self._side.properties(topic) == record["properties"]
+            self._side.unload(topic)  # so that the scenario hears of it
+        elif what == "terminate":
             self._side.terminate(topic)
         elif what == "cut" and isinstance(self._side, DevelopmentSide):
             self._side.thread.fault("cut", on="SEND", topic=topic, times=1)

@@ -37,9 +37,9 @@ class Place:
         """The same in a namespace that weeds out what comes twice."""
         return "persistent://%s/%s-%s" % (self._deduplicating, self._prefix, name)
 
-    def please(self, what, topic):
+    def please(self, what, topic, **more):
         """Have the administrator do something to the topic: see test_scenarios. It happens a little later."""
-        say("please", what=what, topic=topic)
+        say("please", what=what, topic=topic, **more)
 
 
 async def fill(client, topic, *batches, first=0):

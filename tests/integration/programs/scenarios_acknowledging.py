@@ -5,11 +5,9 @@ from program import raises, same, true
 from scenario import COMES_MILLIS, EARLIEST, cut, fill, left, nothing_comes, numbers, take
 
 from mpy_pulsar import AlreadyClosed, ConsumerType, MessageId, PulsarError
-from mpy_pulsar.net.stream import wait
 from mpy_pulsar.port import ticks_diff, ticks_ms
 
 _DELAY_MILLIS = 200  # of negative acknowledgements
-_LEAVES_MILLIS = 300  # acknowledgements leave within 100 ms
 
 
 async def by_message_by_id_and_by_entry(place, topic):
@@ -103,7 +101,7 @@ async def inside_of_batches_across_a_lost_link(place, topic):
         messages = await take(consumer, 6)
         await consumer.acknowledge(messages[1])
         await consumer.acknowledge(messages[3])
-        await wait(asyncio.Event(), _LEAVES_MILLIS)
+        await consumer.get_last_message_id()  # acknowledgements leave before the question
         cut(consumer, "cut by the scenario")
         again = await take(consumer, 4)
         same([message.data() for message in again], [b"0", b"2", b"4", b"5"], "what is unacknowledged comes again")
@@ -122,7 +120,7 @@ async def whole_batches_without_the_option(place, topic):
         messages = await take(consumer, 5)
         for index in (0, 1, 3, 4):
             await consumer.acknowledge(messages[index])
-        await wait(asyncio.Event(), _LEAVES_MILLIS)
+        await consumer.get_last_message_id()  # acknowledgements leave before the question
         cut(consumer, "cut by the scenario")
         same(await numbers(consumer, 3), [0, 1, 2], "an entry is acknowledged when all of it is")
         await nothing_comes(consumer)

@@ -5,7 +5,7 @@ from corpus import content
 from program import raises, same, true
 from scenario import EARLIEST, fill, take
 
-from mpy_pulsar import ConnectError, MessageTooBig, ProducerAccessMode, PulsarError, QueueFull
+from mpy_pulsar import ConnectError, MessageId, MessageTooBig, ProducerAccessMode, PulsarError, QueueFull
 from mpy_pulsar.port import LARGE_MESSAGES, ticks_diff, ticks_ms
 
 _PRODUCER_BUSY = 16
@@ -280,6 +280,46 @@ async def a_terminated_topic_ends_its_producers(place, topic):
         await raises(PulsarError, client.create_producer(topic))
 
 
+async def what_the_broker_knows_of_us(place, topic):
+    told = asyncio.Event()
+    async with place.connect(on_error=lambda error: told.set()) as client:
+        properties = {"unit": "µm", "empty": ""}
+        await client.create_producer(topic, producer_name="producer", properties=properties)
+        await client.create_producer(topic, producer_name="bare")
+        await client.subscribe(topic, "all", consumer_name="consumer", properties=dict(properties, role="test"))
+        await client.create_reader(topic, MessageId.latest, reader_name="reader")
+        known = {"producer": properties, "bare": {}, "consumer": dict(properties, role="test"), "reader": {}}
+        place.please("compare", topic, properties=known)
+        await told.wait()
+
+
+async def the_largest_and_the_smallest(place, topic):
+    async with place.connect() as client:
+        # On a board what its buffers hold; on CPython what the broker takes, whatever the buffer.
+        largest = _MAX_MESSAGE - 2000 if LARGE_MESSAGES else 3500
+        contents = [b"", content(1, largest), b"x", bytes(largest), b""]
+        consumer = await client.subscribe(topic, "all")
+        for batching in (True, False):
+            producer = await client.create_producer(topic, send_buffer_size=4096, batching_enabled=batching)
+            ids = await asyncio.gather(*[producer.send(one) for one in contents])
+            messages = await take(consumer, 5)
+            same([message.message_id() for message in messages], ids, "ids")
+            true([message.data() for message in messages] == contents, "contents and their order")
+
+
+async def topics_that_nobody_stores(place, topic):
+    topic = topic.replace("persistent://", "non-persistent://")
+    async with place.connect() as client:
+        early = await client.create_producer(topic)
+        consumer = await client.subscribe(topic, "all", **EARLIEST)
+        for number in range(3):
+            await early.send(b"%d" % number, properties={"a": "b"})
+            message = await consumer.receive()
+            same((message.data(), message.properties()), (b"%d" % number, {"a": "b"}), "what comes while one listens")
+            await consumer.acknowledge(message)
+        same(await client.get_topic_partitions(topic), [topic], "its name")
+
+
 async def the_names_of_a_topic(place, topic):
     async with place.connect() as client:
         short = topic.split("/")[-1]
@@ -296,5 +336,6 @@ SCENARIOS = (
     a_moved_topic_is_reported, a_lost_link_is_reported, a_terminated_topic_ends_its_producers, batches_by_count,
     batches_by_bytes, batches_by_flush_alone, no_batches, batches_by_delay, a_list_larger_than_a_batch,
     a_full_queue_raises_or_waits, a_full_buffer_raises_or_waits, too_large_before_a_byte_is_sent, exclusive_producers,
-    fencing_others_off, a_name_is_taken_once, the_names_of_a_topic,
+    fencing_others_off, a_name_is_taken_once, what_the_broker_knows_of_us, the_largest_and_the_smallest,
+    topics_that_nobody_stores, the_names_of_a_topic,
 )

@@ -162,16 +162,18 @@ async def the_smallest_queue_takes_all(place, topic):
 
 
 async def an_exclusive_subscription_has_one_consumer(place, topic):
-    async with place.connect() as client, place.connect(operation_timeout_seconds=1) as rival:
+    async with place.connect() as client, place.connect(operation_timeout_seconds=3) as rival:
         consumer = await client.subscribe(topic, "all")
-        for kind in (ConsumerType.Exclusive, ConsumerType.Shared):
-            error = await raises(PulsarError, rival.subscribe(topic, "all", consumer_type=kind))
+        kinds = (ConsumerType.Exclusive, ConsumerType.Shared, ConsumerType.Failover, ConsumerType.KeyShared)
+        for error in await asyncio.gather(*[
+            raises(PulsarError, rival.subscribe(topic, "all", consumer_type=kind)) for kind in kinds
+        ]):
             same(error.error(), _CONSUMER_BUSY, "ConsumerBusy")
             true(topic in str(error) and place.address in str(error), "the text names topic and broker: %s" % error)
         await fill(client, topic, 1)
         same(await numbers(consumer, 1), [0], "the first goes on")
         await consumer.close()
-        same(await numbers(await rival.subscribe(topic, "all"), 1), [0], "then the other may")
+        await left(client, topic, "all", [0])  # then another may
 
 
 async def a_shared_subscription_deals_out(place, topic):
@@ -235,6 +237,39 @@ async def keys_stay_with_their_consumer(place, topic):
                 true(mine in ([], list(range(key, 60, 12))), "a key's messages stay in order: %r" % (mine,))
 
 
+async def ordering_keys_come_first(place, topic):
+    async with place.connect() as client:
+        more = {"consumer_type": ConsumerType.KeyShared}
+        consumers = []
+        for name in ("a", "b"):
+            consumers.append(await client.subscribe(topic, "all", consumer_name=name, **more))
+        producer = await client.create_producer(topic)
+        for number in range(24):
+            await producer.send(
+                b"%d" % number, partition_key="%d" % number, ordering_key=b"\x00order%d" % (number % 8)
+            )
+        found = [{message.ordering_key() for message in one} for one in await share(consumers, 24)]
+        true(found[0] and found[1] and not found[0] & found[1], "an ordering key has one consumer: %r" % (found,))
+
+
+async def what_a_closed_consumer_leaves(place, topic):
+    async with place.connect() as client, place.connect() as other:
+        for kind in (ConsumerType.Shared, ConsumerType.KeyShared):
+            name = "kind %d" % kind
+            first = await client.subscribe(topic, name, consumer_type=kind)
+            second = await other.subscribe(topic, name, consumer_type=kind)
+            producer = await client.create_producer(topic, batching_enabled=False)
+            for number in range(20):
+                await producer.send(b"%d" % number, partition_key="key%d" % number)
+            (message,) = await take(first, 1)
+            await first.acknowledge(message)
+            await first.close()
+            remaining = [number for number in range(20) if b"%d" % number != message.data()]
+            same(sorted(await numbers(second, 19)), remaining, "the other gets them")
+            await second.close()
+            await producer.close()
+
+
 async def keys_go_to_ranges(place, topic):
     async with place.connect() as client:
         kind = {"consumer_type": ConsumerType.KeyShared}
@@ -273,5 +308,6 @@ SCENARIOS = (
     a_new_subscription_starts_at_either_end, receiving_with_a_time_limit, receiving_batches,
     a_cancelled_receive_loses_nothing, listening_with_a_callback, listening_with_a_coroutine, flow_by_hand,
     the_smallest_queue_takes_all, an_exclusive_subscription_has_one_consumer, a_shared_subscription_deals_out,
-    a_failover_subscription_passes_on, keys_stay_with_their_consumer, keys_go_to_ranges, messages_are_taken_by_a_loop,
+    a_failover_subscription_passes_on, keys_stay_with_their_consumer, ordering_keys_come_first,
+    what_a_closed_consumer_leaves, keys_go_to_ranges, messages_are_taken_by_a_loop,
 )

@@ -2,10 +2,12 @@
 import asyncio
 
 from program import raises, same, true
-from scenario import EARLIEST, cut, fill, left, nothing_comes, numbers, take
+from scenario import EARLIEST, cut, fill, left, nothing_comes, numbers, share, take
 
-from mpy_pulsar import AlreadyClosed, ConsumerType, MessageId
+from mpy_pulsar import AlreadyClosed, ConsumerType, MessageId, PulsarError
 from mpy_pulsar.net.stream import wait
+
+_METADATA_ERROR = 1
 
 
 async def seeking_by_id(place, topic):
@@ -99,13 +101,39 @@ async def unsubscribing(place, topic):
         await left(client, topic, "all", [])  # a new subscription, which starts at the end
 
 
+async def seeking_for_others_too(place, topic):
+    async with place.connect() as client, place.connect() as other:
+        ids = await fill(client, topic, *([1] * 10))
+        more = {"consumer_type": ConsumerType.Shared, "receiver_queue_size": 1}
+        consumers = [await client.subscribe(topic, "all", **EARLIEST, **more), await other.subscribe(topic, "all", **more)]
+        found = await share(consumers, 10)
+        same(sorted([int(message.data()) for one in found for message in one]), list(range(10)), "first time")
+        await consumers[0].seek(ids[3])
+        found = await share(consumers, 6)
+        same(sorted([int(message.data()) for one in found for message in one]), list(range(4, 10)), "sought for both")
+
+
+async def unsubscribing_beside_others(place, topic):
+    async with place.connect() as client, place.connect() as other:
+        more = {"consumer_type": ConsumerType.Shared}
+        consumers = [await client.subscribe(topic, "all", **more), await other.subscribe(topic, "all", **more)]
+        error = await raises(PulsarError, consumers[0].unsubscribe())
+        same(error.error(), _METADATA_ERROR, "refused: %s" % error)
+        true(topic in str(error), "the text names the topic: %s" % error)
+        await fill(client, topic, *([1] * 10))
+        found = await share(consumers, 10)
+        same(sorted([int(message.data()) for one in found for message in one]), list(range(10)), "both go on")
+        await consumers[1].close()
+        await consumers[0].unsubscribe()
+
+
 async def seeking_across_a_lost_link(place, topic):
     async with place.connect() as client:
         ids = await fill(client, topic, 1, 4, 2)
         consumer = await client.subscribe(topic, "all", **EARLIEST)
         messages = await take(consumer, 3)
         await consumer.acknowledge(messages[0])
-        await wait(asyncio.Event(), 300)  # acknowledgements leave within 100 ms
+        await consumer.get_last_message_id()  # acknowledgements leave before the question
         cut(consumer, "cut by the scenario")
         last, _ = await asyncio.gather(consumer.get_last_message_id(), consumer.seek(ids[0]))
         same(last, ids[-1], "asked again on the new link")
@@ -119,5 +147,5 @@ async def seeking_across_a_lost_link(place, topic):
 
 SCENARIOS = (
     seeking_by_id, seeking_by_id_with_its_message, seeking_by_time, a_seek_forgets_acknowledgements,
-    the_last_message_id, unsubscribing, seeking_across_a_lost_link,
+    the_last_message_id, unsubscribing, seeking_for_others_too, unsubscribing_beside_others, seeking_across_a_lost_link,
 )
