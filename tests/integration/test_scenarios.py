@@ -53,6 +53,8 @@ class Run:
         if what == "compare":
             assert self._side.properties(topic) == record["properties"]
             self._side.unload(topic)  # so that the scenario hears of it
+        elif what == "limit":
+            self._side.set_max_message_size(topic, record["size"])
         elif what == "terminate":
             self._side.terminate(topic)
         elif what == "cut" and isinstance(self._side, DevelopmentSide):

@@ -8,18 +8,20 @@ import sys
 
 import scenarios_acknowledging
 import scenarios_messages
+import scenarios_moves
 import scenarios_producers
 import scenarios_readers
 import scenarios_receiving
 import scenarios_seeking
+import scenarios_sharing
 from program import run, say
 from scenario import Place
 
 from mpy_pulsar.port import ticks_diff, ticks_ms
 
 _MODULES = (
-    scenarios_messages, scenarios_producers, scenarios_receiving, scenarios_acknowledging, scenarios_seeking,
-    scenarios_readers,
+    scenarios_messages, scenarios_moves, scenarios_producers, scenarios_sharing, scenarios_receiving,
+    scenarios_acknowledging, scenarios_seeking, scenarios_readers,
 )
 _AT_A_TIME = 6
 _SECONDS = 60  # for one of them

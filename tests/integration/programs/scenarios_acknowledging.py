@@ -167,6 +167,45 @@ async def negatively_where_order_counts(place, topic):
             await consumer.close()
 
 
+async def what_is_left_of_a_batch_comes_again(place, topic):
+    async with place.connect() as client:
+        await fill(client, topic, 4)
+        more = {"consumer_type": ConsumerType.Shared, "negative_ack_redelivery_delay_ms": 0}
+        for name, batch_index, expected in (("by index", True, [1, 3]), ("by entry", False, [0, 1, 2, 3])):
+            consumer = await client.subscribe(topic, name, batch_index_ack_enabled=batch_index, **EARLIEST, **more)
+            messages = await take(consumer, 4)
+            await consumer.acknowledge(messages[0])
+            await consumer.acknowledge(messages[2])
+            await consumer.negative_acknowledge(messages[1])
+            same(await numbers(consumer, len(expected)), expected, "negatively")
+            consumer.redeliver_unacknowledged_messages()
+            again = await take(consumer, len(expected))
+            same([int(message.data()) for message in again], expected, "all")
+            for message in again:
+                await consumer.acknowledge(message)
+            await nothing_comes(consumer)
+            await consumer.close()
+            await left(client, topic, name, [], **more)
+
+
+async def cumulatively_across_a_lost_link(place, topic):
+    async with place.connect() as client:
+        ids = await fill(client, topic, 1, 1, 3, 1)
+        consumer = await client.subscribe(topic, "all", consumer_type=ConsumerType.Failover, **EARLIEST)
+        messages = await take(consumer, 6)
+        await consumer.acknowledge_cumulative(messages[1])
+        await consumer.get_last_message_id()  # acknowledgements leave before the question
+        cut(consumer, "cut by the scenario")
+        same(await numbers(consumer, 4), [2, 3, 4, 5], "behind it")
+        await consumer.acknowledge_cumulative(messages[4])  # of before the loss
+        consumer.redeliver_unacknowledged_messages()
+        same(await numbers(consumer, 1), [5], "behind that")
+        await consumer.acknowledge_cumulative(ids[0])  # long done
+        await consumer.acknowledge_cumulative(ids[5])
+        await consumer.close()
+        await left(client, topic, "all", [], consumer_type=ConsumerType.Failover)
+
+
 async def redelivering_all(place, topic):
     async with place.connect() as client:
         await fill(client, topic, 2, 2, 2)
@@ -198,5 +237,6 @@ async def redeliveries_are_counted(place, topic):
 SCENARIOS = (
     by_message_by_id_and_by_entry, an_entry_by_the_id_of_one_of_it, acknowledging_cumulatively, inside_of_batches,
     inside_of_batches_cumulatively, inside_of_batches_across_a_lost_link, whole_batches_without_the_option,
-    negatively_on_a_shared_subscription, negatively_where_order_counts, redelivering_all, redeliveries_are_counted,
+    negatively_on_a_shared_subscription, negatively_where_order_counts, what_is_left_of_a_batch_comes_again,
+    cumulatively_across_a_lost_link, redelivering_all, redeliveries_are_counted,
 )

@@ -1,15 +1,14 @@
-"""Scenarios of producers: how batches are made, what happens when there is no room, who may produce, what is reported."""
+"""Scenarios of producers: how batches are made, what happens when there is no room, who may produce."""
 import asyncio
 
 from corpus import content
 from program import raises, same, true
 from scenario import EARLIEST, fill, take
 
-from mpy_pulsar import ConnectError, MessageId, MessageTooBig, ProducerAccessMode, PulsarError, QueueFull
+from mpy_pulsar import MessageId, MessageTooBig, ProducerAccessMode, PulsarError, QueueFull
 from mpy_pulsar.port import LARGE_MESSAGES, ticks_diff, ticks_ms
 
 _PRODUCER_BUSY = 16
-_TERMINATED = 15
 _FENCED = 25
 _MAX_MESSAGE = 5 << 20  # of the broker, bytes
 _LONG_MILLIS = 600_000
@@ -160,6 +159,25 @@ async def exclusive_producers(place, topic):
         same(found, [b"first"] * 4 + [b"second"] + [b"shared"] * 2, "what was sent")
 
 
+async def a_wait_for_the_topic_is_given_up(place, topic):
+    exclusive = {"access_mode": ProducerAccessMode.Exclusive}
+    waiting = {"access_mode": ProducerAccessMode.WaitForExclusive}
+    async with place.connect() as client, place.connect() as other:
+        first = await client.create_producer(topic, **exclusive)
+        given_up = asyncio.create_task(other.create_producer(topic, **waiting))
+        next_one = asyncio.create_task(client.create_producer(topic, **waiting))
+        await fill(other, topic + "-other", 1)
+        given_up.cancel()
+        await raises(asyncio.CancelledError, given_up)
+        await first.send(b"first")
+        await first.close()
+        second = await next_one
+        await second.send(b"second")
+        await second.close()
+        third = await other.create_producer(topic, **exclusive)
+        await third.send(b"third")
+
+
 async def fencing_others_off(place, topic):
     async with place.connect() as client, place.connect() as other:
         held = await client.create_producer(topic, access_mode=ProducerAccessMode.Exclusive)
@@ -204,80 +222,6 @@ async def a_name_is_taken_once(place, topic):
         another = await client.create_producer(topic)
         names = {unnamed.producer_name(), another.producer_name(), "größe", ""}
         same(len(names), 4, "the broker makes names of its own: %r" % (names,))
-
-
-async def _reported(place, topic, what):
-    """The administrator, or a fault, takes a producer and a consumer their link or their place: who hears of it?"""
-    heard = []
-    told = asyncio.Event()
-
-    def hear(error):
-        heard.append(error)
-        told.set()
-
-    async with place.connect(on_error=hear) as client:
-        stream = client.errors()
-        consumer = await client.subscribe(topic, "all")
-        producer = await client.create_producer(topic)
-        sent = 0
-        found = []
-
-        async def receive():
-            while b"last" not in found:
-                message = await consumer.receive()
-                found.append(message.data())
-                await consumer.acknowledge(message)
-
-        receiving = asyncio.create_task(receive())
-        place.please(what, topic)
-        while not told.is_set():
-            await producer.send(b"%d" % sent)
-            sent += 1
-        for _ in range(20):
-            await producer.send(b"%d" % sent)
-            sent += 1
-        await producer.send(b"last")
-        await receiving
-        first_times = [one for index, one in enumerate(found) if one not in found[:index]]
-        same(first_times, [b"%d" % number for number in range(sent)] + [b"last"], "nothing is lost, in order")
-        true(producer.is_connected(), "open again")
-        error = await stream.__anext__()
-        true(error is heard[0], "the stream has it too")
-        same(error.__class__, ConnectError, "its class")
-        await client.close()
-        async for error in stream:
-            true(error in heard, "both hear the same")
-    return heard
-
-
-async def a_moved_topic_is_reported(place, topic):
-    for error in await _reported(place, topic, "unload"):
-        true(topic in str(error), "the text names the topic: %s" % error)
-
-
-async def a_lost_link_is_reported(place, topic):
-    for error in await _reported(place, topic, "cut"):
-        true(place.address in str(error) or topic in str(error), "the text names broker or topic: %s" % error)
-
-
-async def a_terminated_topic_ends_its_producers(place, topic):
-    async with place.connect() as client:
-        producer = await client.create_producer(topic)
-        await producer.send(b"0")
-        place.please("terminate", topic)
-        sent = [b"0"]
-
-        async def send_for_ever():
-            while True:
-                await producer.send(b"%d" % len(sent))
-                sent.append(b"%d" % len(sent))
-
-        error = await raises(PulsarError, send_for_ever())
-        same(error.error(), _TERMINATED, "TopicTerminated: %s" % error)
-        true(topic in str(error), "the text names the topic: %s" % error)
-        consumer = await client.subscribe(topic, "all", **EARLIEST)
-        same([message.data() for message in await take(consumer, len(sent))], sent, "what was confirmed is there")
-        await raises(PulsarError, client.create_producer(topic))
 
 
 async def what_the_broker_knows_of_us(place, topic):
@@ -333,9 +277,8 @@ async def the_names_of_a_topic(place, topic):
 
 
 SCENARIOS = (
-    a_moved_topic_is_reported, a_lost_link_is_reported, a_terminated_topic_ends_its_producers, batches_by_count,
-    batches_by_bytes, batches_by_flush_alone, no_batches, batches_by_delay, a_list_larger_than_a_batch,
+    batches_by_count, batches_by_bytes, batches_by_flush_alone, no_batches, batches_by_delay, a_list_larger_than_a_batch,
     a_full_queue_raises_or_waits, a_full_buffer_raises_or_waits, too_large_before_a_byte_is_sent, exclusive_producers,
-    fencing_others_off, a_name_is_taken_once, what_the_broker_knows_of_us, the_largest_and_the_smallest,
+    a_wait_for_the_topic_is_given_up, fencing_others_off, a_name_is_taken_once, what_the_broker_knows_of_us, the_largest_and_the_smallest,
     topics_that_nobody_stores, the_names_of_a_topic,
 )

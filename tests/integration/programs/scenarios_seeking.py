@@ -2,7 +2,7 @@
 import asyncio
 
 from program import raises, same, true
-from scenario import EARLIEST, cut, fill, left, nothing_comes, numbers, share, take
+from scenario import COMES_MILLIS, EARLIEST, cut, fill, left, nothing_comes, numbers, share, take
 
 from mpy_pulsar import AlreadyClosed, ConsumerType, MessageId, PulsarError
 from mpy_pulsar.net.stream import wait
@@ -101,6 +101,17 @@ async def unsubscribing(place, topic):
         await left(client, topic, "all", [])  # a new subscription, which starts at the end
 
 
+async def a_seek_serves_who_waits(place, topic):
+    async with place.connect() as client:
+        ids = await fill(client, topic, 1, 2)
+        consumer = await client.subscribe(topic, "all")
+        waiting = [asyncio.create_task(one) for one in (consumer.receive(), consumer.receive(COMES_MILLIS))]
+        await asyncio.sleep(0)
+        await consumer.seek(ids[0])
+        found = sorted([int(message.data()) for message in await asyncio.gather(*waiting)])
+        same(found, [1, 2], "what was sought")
+
+
 async def seeking_for_others_too(place, topic):
     async with place.connect() as client, place.connect() as other:
         ids = await fill(client, topic, *([1] * 10))
@@ -147,5 +158,5 @@ async def seeking_across_a_lost_link(place, topic):
 
 SCENARIOS = (
     seeking_by_id, seeking_by_id_with_its_message, seeking_by_time, a_seek_forgets_acknowledgements,
-    the_last_message_id, unsubscribing, seeking_for_others_too, unsubscribing_beside_others, seeking_across_a_lost_link,
+    the_last_message_id, unsubscribing, a_seek_serves_who_waits, seeking_for_others_too, unsubscribing_beside_others, seeking_across_a_lost_link,
 )
