@@ -188,12 +188,12 @@ async def several_tasks_receive_from_one_consumer(place, topic):
 async def openings_that_are_cancelled(place, topic):
     async with place.connect() as client, place.connect() as other:
         await fill(client, topic, 1)
+        openings = (
+            lambda: client.subscribe(topic, "all", **EARLIEST), lambda: client.create_reader(topic, MessageId.earliest),
+            lambda: client.create_producer(topic, producer_name="same"),
+        )
         for turns in range(0, 40, 2):
-            opening = (
-                client.subscribe(topic, "all", **EARLIEST), client.create_reader(topic, MessageId.earliest),
-                client.create_producer(topic, producer_name="same"),
-            )[turns // 2 % 3]
-            task = asyncio.create_task(opening)
+            task = asyncio.create_task(openings[turns // 2 % 3]())
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()
