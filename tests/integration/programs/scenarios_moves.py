@@ -141,8 +141,9 @@ async def acknowledgements_outlive_a_move(place, topic):
             await consumer.acknowledge(messages[index])
         await consumer.get_last_message_id()  # acknowledgements leave before the question
         await _moved(place, topic, told)
-        again = await take(consumer, 4)
-        same(sorted([int(message.data()) for message in again]), [0, 2, 5, 6], "what was not acknowledged")
+        # Acknowledgements inside of a batch are in a broker's memory only.
+        again = await take(consumer, 7)
+        same(sorted([int(message.data()) for message in again]), [0, 1, 2, 4, 5, 6, 7], "what was not, by whole entries")
         for message in again:
             await consumer.acknowledge(message)
         await consumer.close()
