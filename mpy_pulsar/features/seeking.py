@@ -110,10 +110,13 @@ class Seek(Extra):
         elif kind != _ERROR:
             raise ProtocolError("seek of %s: command %d is no answer to it" % (core.topic, kind))
         else:
-            self._finish(broker_error(fields.value[2], fields.text(buffer, 3), "seek of %s" % core.topic))
-            if not self._closed:
+            error = broker_error(fields.value[2], fields.text(buffer, 3), "seek of %s" % core.topic)
+            if self._closed:
+                core.retry(error)  # the topic moves: once the consumer is open again, it seeks again
+            else:
+                self._finish(error)
                 self._go_on(0)
-                return
+            return
         permits = drop_queue(core)
         core._acks = []
         core._acks_due = None

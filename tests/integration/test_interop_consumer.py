@@ -1,4 +1,4 @@
-"""The whole consumer and reader against Pulsar itself, by themselves and beside Apache's own client.
+"""The consumer and reader beside Apache's own client at Pulsar itself.
 
 One broker of its own remembers acknowledgements inside of batches, which a broker by default may not.
 """
@@ -22,7 +22,7 @@ from mpy_pulsar import (
     Timeout,
 )
 from tests.integration.conftest import Place
-from tests.integration.runs import Program, SideBySide, everyone, fresh_name
+from tests.integration.runs import fresh_name
 from tools.realbroker.standalone import Standalone
 
 Connect = Callable[..., Any]
@@ -41,25 +41,6 @@ def remembering_place(real_broker_jars: None, tmp_path_factory: pytest.TempPathF
     with Standalone(directory, token_key=key, configuration=settings) as broker:
         broker.grant("device")
         yield Place(broker.url, broker.token("device"), "")
-
-
-@pytest.fixture(scope="module")
-def programs(remembering_place: Place) -> Iterator[dict[str, Program]]:
-    """Every interpreter consumes in every way, each with topics of its own."""
-    with SideBySide() as together:
-        options = {"url": remembering_place.url, "token": remembering_place.token, "key_shared": False,
-                   "batch_index": True}  # fmt: skip
-        yield {
-            runtime.name: together.start(runtime, "consume_all_ways", {**options, "prefix": fresh_name("ways")})
-            for runtime in everyone()
-        }
-
-
-def test_we_consume_in_every_way(runtime: str, programs: dict[str, Program]) -> None:
-    program = programs[runtime]
-    program.finish(180)
-    (passed,) = program.of_kind("passed")
-    assert len(program.of_kind("check")) == passed["outcome"] > 10
 
 
 @contextlib.asynccontextmanager
