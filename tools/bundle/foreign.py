@@ -32,7 +32,7 @@ _OTHERS = """
     is_set isconnected listen load_cert_chain load_verify_locations localtime makefile mem_alloc mem_free modify name
     native partial platform poll ptr8 ptr16 queue_read queue_write read readinto recv recvfrom register run send sendto
     server_hostname set set_ciphers setblocking setsockopt settimeout sleep sleep_ms socket state throw ticks_add
-    ticks_diff ticks_ms time uint unregister urandom value verify_mode viper wait wait_closed wait_for wait_for_ms
+    ticks_diff ticks_ms time total_seconds uint unregister urandom value verify_mode viper wait wait_closed wait_for wait_for_ms
     warning wrap_socket write _io_queue _task_queue map peek
 """
 _BUILT_IN = (str, bytes, bytearray, list, dict, tuple, set, frozenset, memoryview, int, float, OSError, StopIteration,
