@@ -57,7 +57,9 @@ def make_producer(
         SendTimeout(core, send_timeout_millis)
     kind = Producer
     if LARGE_MESSAGES:
-        from .features.large import LargeProducer as kind
+        from .features.large import LargeProducer
+
+        kind = LargeProducer
     producer = kind(core, batching_enabled, block_if_queue_full)
     if irq_slots:
         from .features.irq import FromIrq

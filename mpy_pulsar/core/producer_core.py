@@ -29,6 +29,7 @@ class ProducerCore(Finding):
     # Numbers of batches, for features/refusal: refused once and perhaps sent again with their ids; damaged on the way
     # and not moved yet; moved behind all others, with new ids.
     suspects = damaged = requeued = ()
+    refusal = None  # what the broker said of the last damaged one
     last_own = -1  # the last sequence id that the application gave
 
     def __init__(self, topic, handle_id, timeout, ring, name=None, access_mode=0, properties=None, delay=0, first=0):

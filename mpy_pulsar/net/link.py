@@ -4,15 +4,13 @@ import asyncio
 from ..core.connection import Connection
 from ..errors import ConnectError, PulsarError
 from ..port import READ_BUFFER, collect, const, ticks_ms
-from .stream import WRITE_MOST, Window, connect, forget, readable, sleep_ms, wait, writable
+from .stream import WRITE_MOST, connect, forget, readable, sleep_ms, wait, window, writable
 
 _FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER in core.handle)
 
 
 class Link:
     """Runs a Connection until it fails; then `error` is set and the supervisor woken, who calls `stop`."""
-
-    _window = None  # what bounds the messages on their way, where the network needs that
 
     def __init__(self, supervisor, address, proxy_to, limit, now):
         """address: (host, port). proxy_to: "host:port" of the broker behind it, or None. limit: of the read buffer."""
@@ -25,8 +23,7 @@ class Link:
         self.wake = self._wake.set
         size = min(READ_BUFFER, limit) if limit else READ_BUFFER
         self.connection = Connection(self, bytearray(size), limit, now)
-        if Window:
-            self._window = Window()
+        self._window = window()  # what bounds the messages on their way, where the network needs that
         self._stream = None
         self._socket = None  # below TLS, whose close() forgets it where the handshake failed
         self._writer = None

@@ -2,11 +2,11 @@
 
 Its small heap holds all that is transmitted and not yet acknowledged by the other machine, and the bytes of sockets
 that were closed a moment ago. A write for which that heap has no room blocks the whole event loop, for up to 10 s, and
-then fails; nothing tells beforehand. Loaded on those ports only.
+then fails; nothing tells beforehand. So one write has 1,600 bytes at most (`net.stream`), and messages are bounded here.
+Loaded on those ports only.
 """
 from ..port import const
 
-WRITE_MOST = const(1600)  # bytes in one write
 _IN_FLIGHT_MOST = const(3000)
 
 

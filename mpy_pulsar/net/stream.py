@@ -1,9 +1,10 @@
 """The interpreter's sockets and waits, the third of the three seams: MicroPython's half; CPython's is the shim's.
 
 A stream has readinto(buffer) and write(buffer, offset, size), which give a count of bytes, or None for "not now", and
-close(). WRITE_MOST: bytes that one write should have at most. Window: class of what bounds the bytes on their way on
-one link, None where nothing needs to. forget(address): what `connect` keeps of a name proved of no use. Only one task
-may wait to read from a stream and one to write: asyncio's poller keeps one of each.
+close(). Only one task may wait to read from a stream and one to write: asyncio's poller keeps one of each.
+
+WRITE_MOST: bytes that one write should have at most. window(): what bounds the bytes on their way on a new link, None
+where nothing needs to. forget(address): no link to it came up, so what `connect` keeps of it is of no use.
 """
 import sys
 
@@ -16,12 +17,12 @@ if sys.implementation.name == "micropython":
     from .resolve import address_of, forget
 
     try:
-        import lwip  # noqa: F401
+        import lwip
 
-        from .lwip import WRITE_MOST, Window
+        WRITE_MOST = 1600  # see net.lwip
     except ImportError:
+        lwip = None
         WRITE_MOST = 0x3FFFFFFF
-        Window = None
 
     # The connection is under way: EINPROGRESS of unix, of lwIP ports and of ESP32.
     _IN_PROGRESS = (115, 118, 119)
@@ -43,6 +44,14 @@ if sys.implementation.name == "micropython":
             await asyncio.wait_for_ms(event.wait(), milliseconds)
         except asyncio.TimeoutError:
             pass
+
+    def window():
+        """A net.lwip.Window, or None."""
+        if lwip:
+            from .lwip import Window
+
+            return Window()
+        return None
 
     def tls_context(trust, validate_hostname, insecure):
         """What `connect` needs for TLS; see `features.tls`."""
@@ -80,12 +89,12 @@ else:
     from cpython_shim.stream import (  # noqa: F401
         ThreadSafeFlag,  # pyright: ignore[reportAssignmentType]
         WRITE_MOST,
-        Window,  # pyright: ignore[reportAssignmentType]
         connect,  # pyright: ignore[reportAssignmentType]
         forget,  # pyright: ignore[reportAssignmentType]
         readable,
         sleep_ms,
         tls_context,  # pyright: ignore[reportAssignmentType]
         wait,
+        window,
         writable,
     )

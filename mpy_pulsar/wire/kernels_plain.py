@@ -7,6 +7,7 @@ from array import array
 from .crc32c import TABLE
 
 _halves = array("H", (0, 0))
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def _checksum(buffer, start, end):
@@ -45,6 +46,7 @@ def put_entry(buffer, at, payload, size):
 
     Four bytes of metadata size, SingleMessageMetadata with payload_size alone (field 3), the payload.
     """
+    _refuse_other(payload)
     buffer[at] = buffer[at + 1] = buffer[at + 2] = 0
     metadata = at + 4
     buffer[metadata] = 0x18
@@ -64,5 +66,13 @@ def put_entry(buffer, at, payload, size):
 
 def copy(target, at, source, start, size):
     """target[at:at + size] = source[start:start + size]; within one buffer only towards its start."""
+    _refuse_other(source)
     for index in range(size):
         target[at + index] = source[start + index]
+
+
+def _refuse_other(payload):
+    """TypeError for what has no bytes; the other kernels refuse it by themselves, while a list of small ints would do
+    here."""
+    if not isinstance(payload, _BYTES):
+        raise TypeError("a message is bytes, a bytearray or a memoryview of bytes")

@@ -56,6 +56,9 @@ def test_everything_public_is_in_a_bundle_of_both() -> None:
     ("def f():\n    return globals()", "sees names"),
     ("def f(x):\n    return x.__dict__", "reads __dict__"),
     ("def f(kind):\n    return kind.__name__", "reads __name__"),
+    ("def f(x):\n    try:\n        return x()\n    except OSError as error:\n        return x.__class__.__name__",
+     "reads __name__"),
+    ("class Own(ValueError):\n    pass", "its place in errors.py"),
     ("def f(x):\n    x.colour = 1", "set it in that class's __init__"),
     ("class A:\n    def f(self):\n        self.__x = 1", "one underscore"),
     ("def f(x):\n    assert x", "without asserts"),
@@ -86,6 +89,11 @@ def test_a_name_of_somebody_else_is_named() -> None:
     "class A:\n    @staticmethod\n    def f(x):\n        return x\n    def g(self, other):\n        self.y = other\n"
     "def h(a):\n    a.y = 1",
     "def f(content):\n    return content.__class__ is str",
+    "def f(x):\n    try:\n        return x()\n    except OSError as error:\n        return error.__class__.__name__",
+    "def f(name):\n    import network\n    return hasattr(network, name)",
+    "class A:\n    def send(self):\n        return 1\ndef f(x):\n    return hasattr(x, 'send')",
+    "def f(context):\n    context.verify_mode = 1",
+    "def f(producer):\n    producer.from_irq = 1",
 ])  # fmt: skip
 def test_what_is_allowed(source: str) -> None:
     assert problems_of(of(source)) == []

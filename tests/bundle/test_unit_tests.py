@@ -20,7 +20,10 @@ from tools.interpreters import environment as environment_of
 
 UNIT = ROOT / "tests" / "unit"
 # These put other functions or numbers into modules of the package, which one module cannot do.
-NOT_BUNDLED = {"test_consumer_core", "test_heap_lock", "test_kernels", "test_nobody_left", "test_send_nowait"}
+NOT_BUNDLED = {
+    "test_consumer_core", "test_heap_lock", "test_kernels", "test_link", "test_nobody_left", "test_resolve",
+    "test_send_nowait", "test_send_timeout", "test_supervisor",
+}  # fmt: skip
 FILES = sorted({path.stem for path in UNIT.glob("test_*.py")} - NOT_BUNDLED)
 # Attributes that the vectors' reader sets by a text.
 BY_TEXT = ("broker", "metadata", "plain", "stored", "checksum")

@@ -21,7 +21,7 @@ from tools.interpreters import ROOT
 
 MESSAGES = 300
 # What the program that exchanges messages needs besides, for its own waits.
-_HELPERS = ("port.py", "net/__init__.py", "net/stream.py")
+_HELPERS = ("port.py", "net/__init__.py", "net/resolve.py", "net/stream.py")
 _ARCHITECTURES = {32: "x86", 64: "x64"}
 _SMALL = {32: "56K", 64: "112K"}
 

@@ -1,5 +1,6 @@
 """The kernels (plain, the interpreter's own, viper where it compiles): right, and the same byte for byte."""
 from mpy_pulsar.wire import kernels, kernels_plain
+from tests.unit.support import raises
 from tests.unit.wire_support import Random, crc32c, varint
 
 try:
@@ -125,3 +126,10 @@ def test_copy_within_one_buffer_towards_its_start():
                 module.copy(buffer, 3, buffer, distance + 3, size)
                 assert bytes(buffer[3:3 + size]) == want
                 assert bytes(buffer[3 + size:]) == rest and len(buffer) == 200
+
+
+def test_what_holds_numbers_and_no_bytes_is_refused():
+    for module in ALL:
+        for payload in ([1, 2], (1, 2)):  # a str is refused before
+            raises(TypeError, module.put_entry, bytearray(20), 0, payload, 2)
+            raises(TypeError, module.copy, bytearray(20), 0, payload, 0, 2)

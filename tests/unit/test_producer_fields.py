@@ -24,6 +24,13 @@ class _Hours:
         return self._hours * 3600.0
 
 
+class _OnlyALength:
+    """Has a length, as payloads do, but no bytes."""
+
+    def __len__(self):
+        return 3
+
+
 def _add(core, content, batching=True, **fields):
     return add(core, batching, content, tuple([fields.get(name) for name in _ORDER]))
 
@@ -86,12 +93,7 @@ def test_a_batch_bears_the_key_of_its_first_message():
 def test_a_failed_first_message_leaves_no_key_behind():
     broker, core = opened_producer()
     raises(TypeError, add_entry, core.ring, 7, b"\x18\x01", b"\x32\x01k")
-
-    class OnlyALength:
-        def __len__(self):
-            return 3
-
-    raises(TypeError, add_entry, core.ring, OnlyALength(), b"\x18\x03", b"\x32\x01k")
+    raises(TypeError, add_entry, core.ring, _OnlyALength(), b"\x18\x03", b"\x32\x01k")
     core.ring.add(b"after")
     (frame,) = broker.sent(core)
     assert 6 not in read_send(frame)[1] and read_batch(read_send(frame)[4]) == [({3: 5}, b"after")]

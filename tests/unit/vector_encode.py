@@ -1,6 +1,6 @@
 """Encoding in a replay: the client's own functions for what it sends, the generic path for the rest."""
 from mpy_pulsar.features.entries import add_entry
-from mpy_pulsar.wire import commands
+from mpy_pulsar.wire import commands, consumer_commands, consumer_requests
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.commands import command
 from mpy_pulsar.wire.writer import message
@@ -104,8 +104,6 @@ def _by_name(kind, pairs):
 
 
 def _consumer_command(kind, one, values, encoded):
-    from mpy_pulsar.wire import consumer_commands, consumer_requests
-
     def ids(field):
         found = values(field)
         return found and [message(*pairs) for pairs in found]

@@ -12,7 +12,7 @@ _LARGEST = 1 << 64  # numbers beyond are left to the device
 
 
 def fold(program: Program) -> None:
-    """Put module-level integers where they are used, other constants where they are used once; decide conditions.
+    """Put module-level integers and truth values where they are used, other constants where they are used once; decide conditions.
 
     Whether a name begins with an underscore does not matter, nor whether it was made by const(…): a name that is
     assigned once, at the top of a module, and is not public.
@@ -31,7 +31,7 @@ def fold(program: Program) -> None:
         if name and stored[name] == 1 and name not in program.public.roots:
             assert isinstance(statement, ast.Assign)
             value = _constant(_without_const(statement.value), scopes, values)
-            if type(value) is int or (isinstance(value, (str, bytes)) and loaded[name] <= 1):
+            if type(value) in (int, bool) or (isinstance(value, (str, bytes)) and loaded[name] <= 1):
                 values[name] = _literal(value)
                 continue
         kept.append(statement)

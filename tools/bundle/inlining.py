@@ -45,12 +45,13 @@ def inline(program: Program) -> None:
 
 
 class _Round:
-    """Looks for one function to move; the tables are stale afterwards."""
+    """Looks for functions to move; the tables are stale for those that it changed."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.tree = program.tree
         self.scopes = Scopes(self.tree)
+        self.changed: set[ast.AST] = set()  # functions
         self.callees: dict[tuple[bool, str], list[_Callee]] = {}  # by "is it a method" and name
         for owner, function in functions_of(self.tree):
             self.callees.setdefault((owner is not None, function.name), []).append(_Callee(owner, function))
@@ -74,14 +75,14 @@ class _Round:
                     self.uses[False, alias.name] += 2  # another unit's: it stays where it is
 
     def run(self) -> bool:
-        """Move one function; False where there is none to move."""
+        """Move what can be moved without a fresh look; False where there is nothing to move."""
         for owner, function in functions_of(self.tree):
-            if function.decorator_list:
+            if function.decorator_list or function in self.changed:
                 continue
             for block, place, last in blocks_of(function):
                 if self._try_statement(owner, function, block, place, last):
-                    return True
-        return any(self._try_expression(key) for key in self.callees)
+                    break
+        return bool(self.changed) or any(self._try_expression(key) for key in self.callees)
 
     def _candidate(self, key: tuple[bool, str], most: int = 1) -> _Callee | None:
         """The one function of that name, if it is used once, or so often at most, and may move."""
@@ -91,7 +92,7 @@ class _Round:
             return None
         if name in (self.program.public.attributes if is_method else self.program.public.roots) or name in FOREIGN:
             return None
-        return found[0] if is_plain(found[0].function) else None
+        return found[0] if found[0].function not in self.changed and is_plain(found[0].function) else None
 
     def _callee_of(self, call: ast.Call, owner: ast.ClassDef | None) -> _Callee | None:
         """What a call calls: a method of the same class by `self.name(…)`, or a function of ours."""
@@ -124,6 +125,7 @@ class _Round:
             return False
         block[place:place + 1] = body or [ast.Pass()]
         self._remove(callee)
+        self.changed |= {function, callee.function}
         return True
 
     def _moved_body(self, caller: Function, callee: Function, call: ast.Call, statement: ast.stmt,

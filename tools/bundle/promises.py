@@ -6,17 +6,20 @@ set on `self` somewhere, or nobody knows whose it is; and it must not be called 
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from tools.bundle.foreign import FOREIGN
 from tools.bundle.reading import PACKAGE, Module, Reader
 from tools.bundle.scopes import FUNCTIONS, NAMED_FUNCTIONS, bound_names, functions_of
-from tools.bundle.sets import HIDDEN, SETS
+from tools.bundle.sets import ERRORS, GIVEN, HIDDEN, SETS
 
 _BY_TEXT = ("getattr", "setattr", "hasattr", "delattr")
 _SEES_NAMES = ("globals", "locals", "vars", "dir", "eval", "exec", "__import__")
 _NAMES_OF_NAMES = ("__dict__", "__name__", "__qualname__", "__class__")
+# What may be set without a class that sets it on self: it keeps its name.
+_KEPT = FOREIGN | {name for names in GIVEN.values() for name in names}
 _DECORATORS = ("staticmethod", "micropython.viper", "micropython.native")
 
 
@@ -53,14 +56,20 @@ def problems_of(modules: Collection[Module], foreign: Mapping[str, str] | None =
     ours = attributes_of(modules)
     functions = {function.name: function for module in modules for owner, function in functions_of(module.tree)
                  if not owner}
+    errors = {name for module in modules if module.name == ERRORS for name in bound_names(module.tree)}
     problems = []
     for module in modules:
         if module.name == PACKAGE:
             continue  # loads by text, and is written anew for each bundle
+        named = _names_of_caught(module.tree)
+        modules_named = {alias.asname or alias.name for node in ast.walk(module.tree) if isinstance(node, ast.Import)
+                         for alias in node.names}
         for node in ast.walk(module.tree):
-            for text in _of_node(node, ours, functions):
+            for text in _of_node(node, ours, functions, modules_named) if node not in named else ():
                 problems.append(f"{module.name}:{getattr(node, 'lineno', 0)}: {text}")
         problems += [f"{module.name}:{line}: {text}" for line, text in _of_classes(module.tree)]
+        if module.name != ERRORS:
+            problems += [f"{module.name}:{line}: {text}" for line, text in _of_exceptions(module.tree, errors)]
     for name, owner in sorted(ours.items()):
         other = (foreign or {}).get(name)
         if other and name not in FOREIGN and name not in kept and not name.startswith("__"):
@@ -69,13 +78,14 @@ def problems_of(modules: Collection[Module], foreign: Mapping[str, str] | None =
     return problems
 
 
-def _of_node(node: ast.AST, ours: Mapping[str, str], functions: Mapping[str, ast.AST]) -> Iterator[str]:
+def _of_node(node: ast.AST, ours: Mapping[str, str], functions: Mapping[str, ast.AST],
+             outer: Collection[str]) -> Iterator[str]:
     if isinstance(node, ast.Call):
-        yield from _of_call(node, ours, functions)
+        yield from _of_call(node, ours, functions, outer)
     elif isinstance(node, ast.Attribute):
         if node.attr in _NAMES_OF_NAMES and not (node.attr == "__class__" and isinstance(node.ctx, ast.Load)):
             yield f"reads {node.attr}, and names are others in a bundle: keep what you need in an attribute"
-        elif not isinstance(node.ctx, ast.Load) and not _is_self(node.value) and node.attr not in ours:
+        elif not isinstance(node.ctx, ast.Load) and not _is_self(node.value) and node.attr not in {*ours, *_KEPT}:
             yield f"sets {node.attr} of another object, and no class sets it on self: set it in that class's __init__"
         elif node.attr.startswith("__") and not node.attr.endswith("__"):
             yield f"{node.attr} is mangled by CPython and not by MicroPython: use one underscore"
@@ -89,13 +99,14 @@ def _of_node(node: ast.AST, ours: Mapping[str, str], functions: Mapping[str, ast
         yield "a class inside of a function: move it to the top of the module"
 
 
-def _of_call(node: ast.Call, ours: Mapping[str, str], functions: Mapping[str, ast.AST]) -> Iterator[str]:
+def _of_call(node: ast.Call, ours: Mapping[str, str], functions: Mapping[str, ast.AST],
+             outer: Collection[str]) -> Iterator[str]:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
-    if name in _BY_TEXT:
+    if name in _BY_TEXT and not (node.args and isinstance(node.args[0], ast.Name) and node.args[0].id in outer):
         word = node.args[1] if len(node.args) > 1 else None
         if not isinstance(word, ast.Constant) or not isinstance(word.value, str):
             yield f"{name}() with a name made at run time: write the attribute out"
-        elif word.value in ours:
+        elif word.value in ours and word.value not in _KEPT:
             yield f"{name}() with {word.value!r}, an attribute of {ours[word.value]}: write it out"
     elif name in _SEES_NAMES:
         yield f"{name}() sees names, which are others in a bundle: do without"
@@ -120,6 +131,22 @@ def _of_classes(tree: ast.Module) -> Iterator[tuple[int, str]]:
         first = function.args.args[0].arg if function.args.args else None
         if owner and "staticmethod" not in decorators and first != "self":
             yield function.lineno, f"{owner.name}.{function.name}: the first parameter of a method is called self"
+
+
+def _names_of_caught(tree: ast.Module) -> set[ast.AST]:
+    """Where the class of what was caught is named: built-in classes and those of errors.py have the same name in a bundle.
+    """
+    return {node for handler in ast.walk(tree) if isinstance(handler, ast.ExceptHandler) and handler.name
+            for node in ast.walk(handler) if ast.unparse(node) == f"{handler.name}.__class__.__name__"}
+
+
+def _of_exceptions(tree: ast.Module, errors: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Exceptions outside of errors.py, whose names texts may show."""
+    for node in ast.walk(tree):
+        for base in node.bases if isinstance(node, ast.ClassDef) else ():
+            kind = getattr(builtins, ast.unparse(base), None)
+            if ast.unparse(base) in errors or (isinstance(kind, type) and issubclass(kind, BaseException)):
+                yield node.lineno, f"class {node.name}: an exception has its place in errors.py, where it keeps its name"
 
 
 def _is_self(node: ast.AST) -> bool:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from tools.bundle.foreign import FOREIGN, INHERITED, MORE_ROM_NAMES, ROM_NAMES
 from tools.bundle.program import Program
 from tools.bundle.scopes import (
-    BUILTIN, CLASS, FUNCTIONS, LOCAL, NAMED_FUNCTIONS, BundleError, Function, Scopes, arguments_of, bound_names,
-    functions_of, imported_names,
+    BUILTIN, CLASS, FUNCTIONS, GLOBAL, LOCAL, NAMED_FUNCTIONS, BundleError, Function, Scopes, arguments_of, bound_names,
+    evaluated_outside, functions_of, imported_names,
 )
 
 _KEPT_ARGUMENTS = {"self"}
@@ -108,6 +108,8 @@ class _Renamer:
                 users.setdefault(name, set()).add(group)
             for name in INHERITED if group in inherited else ():
                 users.setdefault(name, set()).add(group)
+        for name in self._read_in_bodies():
+            users.setdefault(name, set()).update(groups)
         # First the methods: no two of them share a name while there are names, so that a traceback can be read back.
         for name in sorted(ours - kept, key=lambda one: (one not in methods, -uses[one], one)):
             mine = {group for group, names in groups.items() if name in names}
@@ -127,6 +129,13 @@ class _Renamer:
                 if not users.get(name, set()) & mine and name not in function_names and name not in _KEPT_ARGUMENTS:
                     return name
         return next(name for name in fresh_names(()) if not users.get(name, set()) & mine)
+
+    def _read_in_bodies(self) -> set[str]:
+        """Globals and built-ins that the bodies of classes read: an attribute of that name would hide them."""
+        return {self.globals.get(one.id, one.id)
+                for node in self.tree.body if isinstance(node, ast.ClassDef) for member in node.body
+                for part in (evaluated_outside(member) if isinstance(member, NAMED_FUNCTIONS) else [member])
+                for one in ast.walk(part) if isinstance(one, ast.Name) and self.scopes.kind(one) in (GLOBAL, BUILTIN)}
 
     def _groups(self) -> tuple[dict[str, set[str]], set[str]]:
         """By the topmost class of a hierarchy: all its attributes; and the groups that inherit from others' classes."""

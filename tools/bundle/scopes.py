@@ -96,7 +96,7 @@ class Scopes:
         if isinstance(node, ast.Name):
             self._resolve(node, stack)
         elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            for outer in _evaluated_outside(node):
+            for outer in evaluated_outside(node):
                 self._visit(outer, stack)
             inner = [*stack, (node, bound_names(node))]
             for child in node.body if isinstance(node.body, list) else [node.body]:
@@ -127,7 +127,7 @@ class Scopes:
         self.kinds[node] = GLOBAL if node.id in self._module else BUILTIN
 
 
-def _evaluated_outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef) -> Iterator[ast.AST]:
+def evaluated_outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef) -> Iterator[ast.AST]:
     """What of a definition is evaluated in the scope around it: decorators, bases, defaults."""
     if isinstance(node, ast.ClassDef):
         yield from node.decorator_list

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tools.bundle.program import Public
 from tools.bundle.reading import PACKAGE, Reader
-from tools.bundle.scopes import NAMED_FUNCTIONS, BundleError, target_name
+from tools.bundle.scopes import BundleError, bound_names, target_name
 
 ERRORS = f"{PACKAGE}.errors"
 _ROOTS = (f"{PACKAGE}.client", f"{PACKAGE}.auth", ERRORS)
@@ -31,7 +31,7 @@ _PRODUCER, _CONSUMER = f"{PACKAGE}.producer", f"{PACKAGE}.consumer"
 SETS = {
     one.name: one
     for one in (
-        BuildSet("producer", (_PRODUCER,), (f"{PACKAGE}.client.Client.subscribe",)),
+        BuildSet("producer", (_PRODUCER,), tuple(f"{PACKAGE}.client.Client.{name}" for name in ("subscribe", "create_reader"))),
         BuildSet("consumer", (_CONSUMER,), (f"{PACKAGE}.client.Client.create_producer",)),
         BuildSet("both", (_PRODUCER, _CONSUMER)),
     )
@@ -43,6 +43,9 @@ HELD = {f"{PACKAGE}.core.message": ("Message",)}
 HIDDEN = frozenset({
     "Ticket", "NoAuthentication", "Endpoint.opened", "Endpoint.core", "MessageId.encoded",
 })  # fmt: skip
+
+# Attributes that a feature gives to what programs hold, by the module that does it.
+GIVEN = {f"{PACKAGE}.features.irq": ("irq", "from_irq")}
 
 
 def homes_of(reader: Reader) -> dict[str, str]:
@@ -80,6 +83,7 @@ def error_names(reader: Reader) -> set[str]:
 def public_of(reader: Reader, order: list[str], homes: dict[str, str]) -> Public:
     """What keeps its name in a bundle of the modules in `order`."""
     public = Public(roots=error_names(reader) | set(homes))
+    public.attributes |= {attribute for name in order for attribute in GIVEN.get(name, ())}
     classes = {(name, node.name): node for name in order for node in reader.read(name).tree.body
                if isinstance(node, ast.ClassDef)}
     for (module, name), node in classes.items():
@@ -93,12 +97,7 @@ def public_of(reader: Reader, order: list[str], homes: dict[str, str]) -> Public
 
 def _public_attributes(node: ast.ClassDef) -> set[str]:
     """Methods, class attributes and attributes of self without an underscore."""
-    found = set()
-    for member in node.body:
-        if isinstance(member, NAMED_FUNCTIONS):
-            found.add(member.name)
-        elif target_name(member):
-            found.add(target_name(member))
+    found = bound_names(node)
     for one in ast.walk(node):
         if (isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store) and isinstance(one.value, ast.Name)
                 and one.value.id == "self"):

@@ -5,7 +5,7 @@ import ast
 from collections import deque
 
 from tools.bundle.foreign import FOREIGN
-from tools.bundle.program import Program, lazy_unit
+from tools.bundle.program import Program, lazy_unit, set_unit, unit_of
 from tools.bundle.scopes import (
     CLASS, DEFINITIONS, Scopes, bound_names, fill_blocks, functions_of, imported_names, rewrite,
     target_name,
@@ -55,6 +55,9 @@ class _Sweep:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 continue
             names = [node.name] if isinstance(node, DEFINITIONS) else bound_names(ast.Module([node], []))
+            if isinstance(node, ast.Assign):  # such as `Class.x = …` at the top: goes with the class
+                names = [*names, *(one.value.id for one in node.targets
+                                   if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name))]
             for name in names:
                 self.binders.setdefault(name, []).append(node)
             if not isinstance(node, (*DEFINITIONS, ast.Assign)):
@@ -137,7 +140,11 @@ class _Sweep:
         target = node.targets[0]
         if target.attr in self.attributes or target.attr in FOREIGN or not isinstance(target.value, ast.Name):
             return node
-        return None if harmless(node.value) else ast.Expr(node.value)
+        if harmless(node.value):
+            return None
+        kept = ast.Expr(node.value)
+        set_unit(kept, unit_of(node))
+        return kept
 
 
 def _drop_idle_hooks(program: Program) -> None:
