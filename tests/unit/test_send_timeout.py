@@ -132,6 +132,7 @@ def test_a_half_written_frame_that_is_given_up_leaves_its_link():
             self.address = ("here", 6650)
             self._stream = stream
             self._supervisor = broker  # for its clock
+            self._window = None
 
     class Stuck:
         """A socket that takes ten bytes, and anything once the test has gone on."""
