@@ -8,6 +8,8 @@ from .stream import WRITE_MOST, connect, forget, readable, sleep_ms, wait, windo
 
 _FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER in core.handle)
 
+NO_MEMORY = ConnectError("no memory left; the link is made again")
+
 
 class Link:
     """Runs a Connection until it fails; then `error` is set and the supervisor woken, who calls `stop`."""
@@ -44,20 +46,23 @@ class Link:
     async def _guard(self, loop):
         try:
             await loop
-        except PulsarError as error:
-            self.fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
-            collect()
-            failure = ConnectError("lost: %s: %s" % (error.__class__.__name__, str(error).strip()))
-            if self._stream and not self.connection.connected:
-                try:
-                    from ..features.refused_link import explain
+            try:
+                self.fail(error if isinstance(error, PulsarError) else self._reason(error))
+            except MemoryError:
+                # Not even for the text; what is told need not be new, but it has to be told.
+                self.error = self.error or NO_MEMORY
+                self._supervisor.attend()
 
-                    failure = explain(self._stream, self.connection, self._supervisor.tls, error, failure)
-                except MemoryError:
-                    pass
-            self.fail(failure)
+    def _reason(self, error):
+        collect()
+        failure = ConnectError("lost: %s: %s" % (error.__class__.__name__, str(error).strip()))
+        if not self._stream or self.connection.connected:
+            return failure
+        from ..features.refused_link import explain
+
+        return explain(self._stream, self.connection, self._supervisor.tls, error, failure)
 
     def fail(self, error):
         """It is of no more use; `error` becomes the link's, with its address."""

@@ -11,7 +11,7 @@ from hypothesis import assume, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import mpy_pulsar.endpoint
-from mpy_pulsar.core.handle import CLOSED, CLOSING, IDLE, READY
+from mpy_pulsar.core.handle import CLOSED, IDLE, READY
 from mpy_pulsar.core.message_id import MessageId
 from mpy_pulsar.errors import AlreadyClosed, ConnectError, MessageTooBig, ProtocolError, PulsarError, QueueFull
 from mpy_pulsar.features.large import LargeProducer
