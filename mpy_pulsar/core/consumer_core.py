@@ -40,7 +40,9 @@ class ConsumerCore(Finding):
     opened_kind = _SUCCESS
 
     key_shared = None  # the pairs of KeySharedMeta
-    epoch = 0  # raised with every redelivery to an only consumer; what was sent before is void
+    # Raised with every redelivery to an only consumer; what was sent before is void. Named from the first SUBSCRIBE on:
+    # else the broker marks no message before the first redelivery.
+    epoch = 0
     flow = None  # features/manual_flow: what the application asks for messages with
     acknowledges_unreadable = False
     inclusive = False  # does a seek deliver the message it names?
@@ -74,7 +76,7 @@ class ConsumerCore(Finding):
         return subscribe(
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name,
             properties=self._properties, initial_position=self._initial_position, key_shared=self.key_shared,
-            epoch=self.epoch or None,
+            epoch=None if self.consumer_type & 1 else self.epoch,
         )
 
     def on_opened(self, number, buffer, fields):
