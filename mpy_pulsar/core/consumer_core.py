@@ -18,6 +18,7 @@ _BROKER_ENTRY_MARK = const(2)
 _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
 _SKIPPED = const(2)  # see Entry.done
+_SEEKING = const(-1)  # as the handle's request, see features/seeking: a seek that fails leaves it as open as it was
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
 
 # Entries kept at most for each permit: a broker in order sends one, none where the permits are used up.
@@ -140,7 +141,7 @@ class ConsumerCore(Finding):
     # From the broker
 
     def on_message(self, buffer, command, pos, end):
-        if self.state != READY:
+        if self.state != READY and self._request != _SEEKING:
             return
         if command.value[2] < 0:
             raise ProtocolError("MESSAGE without an id", pos)

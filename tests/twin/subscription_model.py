@@ -48,7 +48,7 @@ class Delivery:
     @property
     def cost(self) -> int:
         """The permits that the broker takes for it."""
-        return 7 if self.entry.kind == "boastful" else len(self.wanted) if self.entry.count else 1
+        return 7 if self.entry.kind == "boastful" and not self.entry.done else len(self.wanted) if self.entry.count else 1
 
     def frame(self) -> bytes:
         """MESSAGE."""

@@ -17,7 +17,7 @@ import mpy_pulsar.features.redelivery
 import mpy_pulsar.features.requests
 import mpy_pulsar.features.seeking
 from mpy_pulsar.consumer import make_consumer
-from mpy_pulsar.core.handle import CLOSED, IDLE, READY
+from mpy_pulsar.core.handle import CLOSED, IDLE, OPENING, READY
 from mpy_pulsar.core.message_id import MessageId
 from mpy_pulsar.errors import ConnectError, PulsarError
 from mpy_pulsar.features.seeking import Seek
@@ -237,7 +237,6 @@ class ConsumerLife(RuleBasedStateMachine):
         place: Any = MessageId(message_id(number), index, entry.count if index >= 0 else 0)
         if data.draw(strategies.sampled_from([False, False, True])):
             place = TIME + number
-        self.held, self.expected = [], []
         self.call("seek", place, self.consumer.seek(place))
 
     @rule()
@@ -317,15 +316,12 @@ class ConsumerLife(RuleBasedStateMachine):
 
     def sought_at(self, command: Any) -> None:
         """From now on all behind that place is to be done with anew; what is before is done with."""
-        index, number = -1, command.message_publish_time - TIME
+        number = command.message_publish_time - TIME
         if command.HasField("message_id"):
             number = command.message_id.entryId
-            (place,) = [content for kind, content in self.calls.values() if kind == "seek"] or [None]
-            index = place.batch_index() if place else -1
         for entry in self.broker.entries:
-            entry.acknowledged = set(range(entry.size)) if entry.number < number else set()
-        if command.HasField("message_id"):
-            self.broker.entries[number].acknowledged = self.skipped(number, index)
+            entry.acknowledged = set(entry.done)
+            assert entry.number >= number or self.broker.settled(entry)
 
     def skipped(self, number: int, index: int) -> set[int]:
         """The messages of the entry sought that are not delivered."""
@@ -358,7 +354,7 @@ class ConsumerLife(RuleBasedStateMachine):
     def hear(self, one: Any) -> None:
         """A broker in order never costs the link."""
         self.link.now = self.world.now
-        listening = self.core.state == READY
+        listening = self.core.state == READY or (self.core.state == OPENING and self.seeking())
         if isinstance(one, Delivery):
             if listening:
                 self.expect(one)
@@ -368,7 +364,8 @@ class ConsumerLife(RuleBasedStateMachine):
             self.link.say(*one)
             if seek and seek.done and seek.error is None:
                 self.begin_at(seek)
-            if not self.core.connection or self.core.state != READY:
+                self.expected, self.held = [], []
+            elif self.core.state != READY and not (self.core.state == OPENING and self.seeking()):
                 self.expected = []
                 self.held = self.held if self.core.connection and listening else []
         self.after()
