@@ -18,6 +18,7 @@ _BROKER_ENTRY_MARK = const(2)
 _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
 _SKIPPED = const(2)  # see Entry.done
+_SEEKING = const(-1)  # as the handle's request, see features/seeking: a seek that fails leaves it as open as it was
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
 
 # Entries kept at most for each permit: a broker in order sends one, none where the permits are used up.
@@ -40,7 +41,9 @@ class ConsumerCore(Finding):
     opened_kind = _SUCCESS
 
     key_shared = None  # the pairs of KeySharedMeta
-    epoch = 0  # raised with every redelivery to an only consumer; what was sent before is void
+    # Raised with every redelivery to an only consumer; what was sent before is void. Named from the first SUBSCRIBE on:
+    # else the broker marks no message before the first redelivery.
+    epoch = 0
     partial = None  # features/batch_acks: what makes ids of entries that are acknowledged in part
     start = None  # features/start: what is before it is not delivered
 
@@ -69,7 +72,7 @@ class ConsumerCore(Finding):
         return subscribe(
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name,
             properties=self._properties, initial_position=self._initial_position, key_shared=self.key_shared,
-            epoch=self.epoch or None,
+            epoch=None if self.consumer_type & 1 else self.epoch,
         )
 
     def on_opened(self, number, buffer, fields):
@@ -115,7 +118,7 @@ class ConsumerCore(Finding):
     # From the broker
 
     def on_message(self, buffer, command, pos, end):
-        if self.state != READY:
+        if self.state != READY and self._request != _SEEKING:
             return
         if command.value[2] < 0:
             raise ProtocolError("MESSAGE without an id", pos)

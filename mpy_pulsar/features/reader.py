@@ -62,7 +62,7 @@ class ReaderCore(ConsumerCore):
             self.start_from(self.last, False)
         return subscribe(
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name, durable=False,
-            start_message_id=self.first.serialize(),
+            start_message_id=self.first.serialize(), epoch=self.epoch,
         )
 
     def take(self):
