@@ -158,11 +158,8 @@ async def waits_outlive_a_move(place, topic):
     told = asyncio.Event()
     async with place.connect(on_error=lambda error: told.set()) as client, place.connect() as other:
         ids = await fill(other, topic, 2, 1)
-        consumer = await client.subscribe(topic, "all", auto_flow=False, **EARLIEST)
-        consumer.flow(3)
-        for message in await take(consumer, 3):
-            await consumer.acknowledge(message)
-        await consumer.get_last_message_id()
+        # Nothing is acknowledged: Pulsar itself may forget that when it has just begun to write it down.
+        consumer = await client.subscribe(topic, "all", auto_flow=False)
         reader = await client.create_reader(topic, ids[1])
         same((await reader.read_next(COMES_MILLIS)).data(), b"2", "before")
         waiting = [asyncio.create_task(one) for one in (consumer.receive(), reader.read_next(COMES_MILLIS))]
