@@ -16,9 +16,11 @@ import mpy_pulsar.features.redelivery
 import mpy_pulsar.features.requests
 import mpy_pulsar.features.seeking
 from mpy_pulsar.consumer import make_consumer
+from mpy_pulsar.core.consumer_core import ConsumerCore
 from mpy_pulsar.core.handle import CLOSED, IDLE, OPENING, READY
 from mpy_pulsar.core.message_id import MessageId
 from mpy_pulsar.errors import ConnectError, PulsarError
+from mpy_pulsar.features.extra import Extra
 from mpy_pulsar.features.seeking import Seek
 from mpy_pulsar.port import ACK_GROUP
 from tests.twin.broker_model import World, bounded, look, patience, read_control
@@ -34,6 +36,12 @@ _MODULES = (
     mpy_pulsar.endpoint, mpy_pulsar.features.receiving, mpy_pulsar.features.redelivery, mpy_pulsar.features.requests,
     mpy_pulsar.features.seeking,
 )  # fmt: skip
+
+
+def extras(core: ConsumerCore) -> list[Extra]:
+    """What features have added to it."""
+    added = getattr(core, "extras", None)
+    return added.list if added else []
 
 
 class ConsumerLife(RuleBasedStateMachine):
@@ -371,7 +379,7 @@ class ConsumerLife(RuleBasedStateMachine):
 
     def seeking(self) -> Any:
         """The seek under way."""
-        for extra in self.core.extras:
+        for extra in extras(self.core):
             if isinstance(extra, Seek):
                 return extra.call
         return None
@@ -430,7 +438,7 @@ class ConsumerLife(RuleBasedStateMachine):
         if not hasattr(self, "core"):
             return
         core = self.core
-        assert len(core._queue) <= 2 * core.permits and len(core._acks) <= ACK_GROUP and len(core.extras) <= 8
+        assert len(core._queue) <= 2 * core.permits and len(core._acks) <= ACK_GROUP and len(extras(core)) <= 8
         assert not self.broker.permits > core.permits
         if self.link:
             bounded(self.link.connection)
