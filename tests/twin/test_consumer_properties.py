@@ -370,9 +370,14 @@ class ConsumerLife(RuleBasedStateMachine):
                 self.held = self.held if self.core.connection and listening else []
         self.after()
 
+    def extras(self) -> list[Any]:
+        """What features have added to the core."""
+        extras = getattr(self.core, "extras", [])
+        return getattr(extras, "list", extras)
+
     def seeking(self) -> Any:
         """The seek under way."""
-        for extra in self.core.extras:
+        for extra in self.extras():
             if isinstance(extra, Seek):
                 return extra.call
         return None
@@ -431,7 +436,7 @@ class ConsumerLife(RuleBasedStateMachine):
         if not hasattr(self, "core"):
             return
         core = self.core
-        assert len(core._queue) <= 2 * core.permits and len(core._acks) <= ACK_GROUP and len(core.extras) <= 8
+        assert len(core._queue) <= 2 * core.permits and len(core._acks) <= ACK_GROUP and len(self.extras()) <= 8
         assert not self.broker.permits > core.permits
         if self.link:
             bounded(self.link.connection)
