@@ -4,6 +4,7 @@ acknowledged comes again; permits are never too many, never gone; nobody waits f
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -16,17 +17,15 @@ import mpy_pulsar.features.redelivery
 import mpy_pulsar.features.requests
 import mpy_pulsar.features.seeking
 from mpy_pulsar.consumer import make_consumer
-from mpy_pulsar.core.consumer_core import ConsumerCore
 from mpy_pulsar.core.handle import CLOSED, IDLE, OPENING, READY
 from mpy_pulsar.core.message_id import MessageId
 from mpy_pulsar.errors import ConnectError, PulsarError
-from mpy_pulsar.features.extra import Extra
 from mpy_pulsar.features.seeking import Seek
 from mpy_pulsar.port import ACK_GROUP
 from tests.twin.broker_model import World, bounded, look, patience, read_control
-from tests.twin.subscription_model import GARBAGE, NOT_SUPPORTED, Delivery, Entry, Subscription
+from tests.twin.subscription_model import GARBAGE, LEDGER, NOT_SUPPORTED, Delivery, Entry, Subscription
 from tests.unit import fake_broker as fake
-from tests.unit.fake_broker import TIME, TIMEOUT, Broker, message_id
+from tests.unit.fake_broker import START, TIME, TIMEOUT, Broker, message_id
 
 _NACK_DELAY = 500
 _ROUNDS = 200
@@ -36,12 +35,6 @@ _MODULES = (
     mpy_pulsar.endpoint, mpy_pulsar.features.receiving, mpy_pulsar.features.redelivery, mpy_pulsar.features.requests,
     mpy_pulsar.features.seeking,
 )  # fmt: skip
-
-
-def extras(core: ConsumerCore) -> list[Extra]:
-    """What features have added to it."""
-    added = getattr(core, "extras", None)
-    return added.list if added else []
 
 
 class ConsumerLife(RuleBasedStateMachine):
@@ -377,9 +370,14 @@ class ConsumerLife(RuleBasedStateMachine):
                 self.held = self.held if self.core.connection and listening else []
         self.after()
 
+    def extras(self) -> list[Any]:
+        """What features have added to the core."""
+        extras = getattr(self.core, "extras", [])
+        return getattr(extras, "list", extras)
+
     def seeking(self) -> Any:
         """The seek under way."""
-        for extra in extras(self.core):
+        for extra in self.extras():
             if isinstance(extra, Seek):
                 return extra.call
         return None
@@ -438,7 +436,7 @@ class ConsumerLife(RuleBasedStateMachine):
         if not hasattr(self, "core"):
             return
         core = self.core
-        assert len(core._queue) <= 2 * core.permits and len(core._acks) <= ACK_GROUP and len(extras(core)) <= 8
+        assert len(core._queue) <= 2 * core.permits and len(core._acks) <= ACK_GROUP and len(self.extras()) <= 8
         assert not self.broker.permits > core.permits
         if self.link:
             bounded(self.link.connection)
