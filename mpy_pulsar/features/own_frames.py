@@ -32,8 +32,8 @@ def has_room(ring, size):
 
 
 def fits_ring(ring, size):
-    """Would a bare message of `size` bytes fit the empty ring?"""
-    return size + ring.head_room + 2 * ENTRY_HEAD <= len(ring.buffer)
+    """Would a bare message of `size` bytes fit the empty ring, and its entry a frame that the broker takes?"""
+    return size + ring.head_room + 2 * ENTRY_HEAD <= len(ring.buffer) and size + ENTRY_HEAD <= ring.largest
 
 
 def add_large(ring, content, metadata, sequence, established):
