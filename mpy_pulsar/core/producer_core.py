@@ -135,7 +135,7 @@ class ProducerCore(Finding):
         if self.state != READY:
             return -1
         ring = self.ring
-        if self._delay and ring.only_open():
+        if self._delay and not ring.full and ring.only_open():
             # Nobody looked at the clock when the message was sent; that first message woke the writer, who does now.
             if self._opened != ring.open:
                 self._opened = ring.open

@@ -1,5 +1,5 @@
 """A producer that takes messages larger than its send buffer, where the port has the memory for them."""
-from ..errors import MessageTooBig
+from ..errors import MessageTooBig, QueueFull
 from ..producer import Producer
 from ..wire.batch import ENTRY_HEAD
 from .fields import add_large
@@ -18,9 +18,13 @@ class LargeProducer(Producer):
         if content.__class__ is str:
             raise TypeError("a message is bytes: encode the str first")
         try:
-            wake = self._add(content)
-        except MessageTooBig:
-            wake = add_large(self.core, content, None)
+            try:
+                wake = self._add(content)
+            except MessageTooBig:
+                wake = add_large(self.core, content, None)
+        except QueueFull:
+            self.core.wake()
+            raise
         if wake:
             self.core.wake()
 
