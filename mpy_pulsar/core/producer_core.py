@@ -166,6 +166,7 @@ class ProducerCore(Finding):
             if number == _OUT_OF_STEP:
                 raise ProtocolError("a receipt for a message that is not the oldest in flight")
             return
+        self._failures = 0
         error = None
         if nowhere and message_id == _NOWHERE:
             from ..features.refusal import stored_nowhere
