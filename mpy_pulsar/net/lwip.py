@@ -2,8 +2,8 @@
 
 Its small heap holds all that is transmitted and not yet acknowledged by the other machine, and the bytes of sockets
 that were closed a moment ago. A write for which that heap has no room blocks the whole event loop, for up to 10 s, and
-then fails; nothing tells beforehand. So one write has 1,600 bytes at most (`net.stream`), and messages are bounded here.
-Loaded on those ports only.
+then fails; nothing tells beforehand. So one write has 1,600 bytes at most (`net.stream`), and messages are bounded
+here. Loaded on those ports only.
 """
 from ..core.handle import READY
 from ..port import const

@@ -135,7 +135,7 @@ class BatchRing:
     def open_batch(self, need, messages=1):
         """Close the open batch and open the next with room for `need` bytes; where its first entry goes.
 
-        messages: it is to hold at least so many. Raises QueueFull or MessageTooBig, and then changes nothing but `full`.
+        messages: it is to hold at least so many. QueueFull and MessageTooBig change nothing but `full`.
         """
         if self.failure:
             raise self.failure.again("; the message was not sent")
