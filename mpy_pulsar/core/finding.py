@@ -160,7 +160,8 @@ class Finding(Handle):
             self.attend()  # its link may be free for others
 
     def _ready(self):
-        self._failures = self._redirects = 0
+        self._redirects = 0
+        self._ready_at = self.connection.now
         self.established = True
         self._set(READY)
         self.wake()  # what was queued while there was no broker

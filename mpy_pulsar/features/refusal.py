@@ -29,9 +29,10 @@ def on_send_error(core, sequence, code, text):
         core._leave()
         core.fail(error)
     else:
-        if number >= 0:
-            _suspect(core, number)
-        core.retry(error)
+        # Those behind it were refused too, as a rule, but their refusals find this handle gone.
+        for behind in range(core.ring.oldest if number < 0 else number, core.ring.unsent):
+            _suspect(core, behind)
+        core.retry(error, verdict(code, True) == "s")
 
 
 def _suspect(core, number):
