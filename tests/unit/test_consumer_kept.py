@@ -1,15 +1,18 @@
 """What a consumer must not lose in silence: permits that a false count has cost, messages that come while a seek fails;
 and what it must not deliver: messages of before a redelivery."""
 import mpy_pulsar.core.consumer_core as module
-from mpy_pulsar.core.handle import READY
+from mpy_pulsar.core.handle import CLOSED, READY
 from mpy_pulsar.core.message_id import MessageId
 from mpy_pulsar.features.extra import extra_of
 from mpy_pulsar.features.redelivery import redeliver_all
+from mpy_pulsar.features.requests import Request, Requests
 from mpy_pulsar.features.seeking import Call, Seek
 from mpy_pulsar.port import ticks_add
+from mpy_pulsar.wire.consumer_requests import unsubscribe
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import START, TIMEOUT, Broker
 
+_UNSUBSCRIBE = 12
 _SEEK = 28
 _REDELIVER = 20
 _UNKNOWN_ERROR = 0
@@ -91,3 +94,15 @@ def test_messages_that_come_while_a_seek_succeeds_give_their_permits_back():
     broker.say(fake.SUCCESS, 1, asked[2])  # without closing the consumer
     assert core.state == READY and call.done and call.error is None
     assert core.take() is None and _permits(broker) == 1
+
+
+def test_a_late_success_of_unsubscribing_ends_the_consumer():
+    broker, core, _ = _opened(2)
+    requests = extra_of(core, Requests)
+    request = Request(unsubscribe, fake.SUCCESS, "unsubscribing", ticks_add(START, TIMEOUT))
+    requests.add(request)
+    asked = broker.hear(_UNSUBSCRIBE)
+    core.sweep(ticks_add(START, TIMEOUT))
+    assert request.done and core.state == READY
+    broker.say(fake.SUCCESS, 1, asked[2])
+    assert core.state == CLOSED and "unsubscribed" in str(core.failure)  # at the broker it is gone
