@@ -205,7 +205,10 @@ class ConsumerLife(RuleBasedStateMachine):
                 one.acknowledged = kept
             assert self.core.failure or (how == "all" and self.broker.sharing)
         elif how != "nack":
-            self.held = [one for one in self.held if one[2] not in one[1].entry.acknowledged]
+            self.held = [
+                (message, other, number) for message, other, number in self.held
+                if not (other.entry is entry and number in done or how == "all" and other.entry.number < entry.number)
+            ]  # fmt: skip
 
     @rule()
     def redeliver(self) -> None:

@@ -24,6 +24,7 @@ from tests.unit.fake_broker import message_id
 _SEND_TIMEOUT = 1000
 _ROUNDS = 100
 _LARGEST = 5242880
+_SHORT = 300
 _IN_ORDER = ["store"] * 8
 _CODES = list(range(26))
 _MARGIN = 64  # brokers take frames that much larger and more
@@ -89,7 +90,7 @@ class ProducerLife(RuleBasedStateMachine):
         pending=strategies.sampled_from([0, 0, 1, 2, 5]), timeout=strategies.booleans(), first=strategies.sampled_from([0, 0, 7]),
         known=strategies.sampled_from([-1, -1, 5, (1 << 28) - 3, (1 << 56) - 3]), batching=strategies.sampled_from([True, True, False]),
         block=strategies.sampled_from([True, True, False]), weeds_out=strategies.booleans(), persistent=strategies.sampled_from([True, True, False]),
-        largest=strategies.sampled_from([_LARGEST, _LARGEST, 300]), opened=strategies.sampled_from([True, True, False]),
+        largest=strategies.sampled_from([_LARGEST, _LARGEST, _SHORT]), opened=strategies.sampled_from([True, True, False]),
     )  # fmt: skip
     def begin(
         self, size: int, slots: int, messages: int, delay: int, pending: int, timeout: bool, first: int, known: int,
@@ -291,9 +292,11 @@ class ProducerLife(RuleBasedStateMachine):
         self.link.connection.control.clear()
 
     @precondition(lambda self: self.core.state == IDLE and not self.half)
-    @rule()
-    def attach(self) -> None:
-        """The supervisor puts it on a link once it may."""
+    @rule(less=strategies.booleans())
+    def attach(self, less: bool = False) -> None:
+        """The supervisor puts it on a link once it may. less: the broker there takes only short messages."""
+        if less and not self.link:
+            self.largest = _SHORT
         self.pass_time(self.core.wait_before(self.world.now))
         if self.core.state == IDLE and not self.core.wait_before(self.world.now):
             if not self.link:
