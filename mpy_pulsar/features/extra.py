@@ -19,6 +19,9 @@ class Extra:
         """CLOSE_CONSUMER from the broker. True: as expected, it is no loss."""
         return False
 
+    def on_sought(self):
+        """The subscription goes on from another place; what was to be said about messages of before is void."""
+
     def on_answer(self, kind, number, buffer, fields):
         """The answer to request `number` of this consumer."""
 

@@ -22,12 +22,11 @@ class NegativeAcks(Extra):
         if len(self._waiting) == 1:
             self.core.attend()
 
-    def on_lost(self):
-        self._waiting = []  # all of it comes again anyway
-
     def forget(self):
         """All of it comes again by other means."""
         self._waiting = []
+
+    on_lost = on_sought = forget
 
     def sweep(self, now):
         waiting = self._waiting

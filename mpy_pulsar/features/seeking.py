@@ -83,6 +83,7 @@ class Seek(Extra):
         if not self._sought:
             self._send(False)
             return False
+        self._forget()
         self._finish(None)
         return True
 
@@ -118,13 +119,20 @@ class Seek(Extra):
                 self._go_on(0)
             return
         permits = drop_queue(core)
-        core._acks = []
-        core._acks_due = None
+        self._forget()
         if self._closed:
             core._open()
         else:
             self._finish(None)
             self._go_on(permits)
+
+    def _forget(self):
+        """What was to be acknowledged is of before; sent now, it would move the subscription on again."""
+        core = self.core
+        core._acks = []
+        core._acks_due = None
+        for extra in core.extras.list:
+            extra.on_sought()
 
     def _go_on(self, permits):
         """The broker did not close the consumer: it is as open as before."""
