@@ -115,8 +115,8 @@ class ConsumerCore(Finding):
     # From the broker
 
     def on_message(self, buffer, command, pos, end):
-        if self.state != READY:
-            return
+        if self.state != READY and self._request >= 0:
+            return  # below 0: a seek that the broker has not begun, and may refuse
         if command.value[2] < 0:
             raise ProtocolError("MESSAGE without an id", pos)
         message_id = command.bytes(buffer, 2)

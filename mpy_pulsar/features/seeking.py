@@ -24,6 +24,7 @@ class Call:
         self.time = time
         self.start = start
         self.deadline = deadline
+        self.waited = True  # does anybody wait for it?
         self.done = False
         self.error = None
 
@@ -79,6 +80,7 @@ class Seek(Extra):
                 return True
             # A reader's link was lost, and its place is a time that only a seek can name again.
             self.call = Call(None, time, None, core._deadline)
+            self.call.waited = False
             self._sought = False
         if not self._sought:
             self._send(False)
@@ -91,9 +93,13 @@ class Seek(Extra):
         self._number = 0
 
     def on_closed(self):
+        core = self.core
         if not self._number:
+            if core.start and not core.start.all_before:
+                core.start = None  # the subscription may have been moved by somebody else, who wants all of it
             return False
         self._closed = True
+        core._request = 0  # what still comes is of before
         return True
 
     def on_answer(self, kind, number, buffer, fields):
@@ -112,8 +118,9 @@ class Seek(Extra):
             raise ProtocolError("seek of %s: command %d is no answer to it" % (core.topic, kind))
         else:
             error = broker_error(fields.value[2], fields.text(buffer, 3), "seek of %s" % core.topic)
-            if self._closed:
-                core.retry(error)  # the topic moves: once the consumer is open again, it seeks again
+            if self._closed or not call.waited:
+                # The topic moves, or a reader would go on from anywhere: once it is open again, it seeks again.
+                core.retry(error)
             else:
                 self._finish(error)
                 self._go_on(0)
