@@ -95,9 +95,10 @@ class Requests(Extra):
             else:
                 core = self.core
                 why = "; last error: %s" % core.error if core.error else ""
-                self.finish(request, Timeout(
-                    "%s: no answer from the broker within %d ms%s" % (request.tried, core.timeout, why)
-                ))
+                error = Timeout("%s: no answer from the broker within %d ms%s" % (request.tried, core.timeout, why))
+                self.finish(request, error)
+                if request.kind == _SUCCESS and request.number and core.state == READY:
+                    core.retry(error)  # it may be gone at the broker, or go at any time
         return left
 
 
@@ -115,7 +116,8 @@ async def ask(consumer, make, kind, what):
             core.check()
             await change(consumer)
     finally:
-        if request in requests.waiting:
+        # An UNSUBSCRIBE that nobody waits for any more ends the consumer all the same.
+        if request in requests.waiting and request.kind != _SUCCESS:
             requests.waiting.remove(request)
     if request.error:
         raise request.error

@@ -32,6 +32,8 @@ class Call:
 class Seek(Extra):
     """At most one seek at a time; a link that is lost before its SUCCESS means to seek again."""
 
+    takes_over = True
+
     def __init__(self, core):
         super().__init__(core)
         self.call = None  # the one under way
