@@ -17,6 +17,7 @@ _CHECKSUM_MARK = const(1)
 _BROKER_ENTRY_MARK = const(2)
 _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
+_ACKS_GROWN = const(100)  # ids in an ACK that waits for the one before
 _SKIPPED = const(2)  # see Entry.done
 _SEEKING = const(-1)  # as the handle's request, see features/seeking: a seek that fails leaves it as open as it was
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
@@ -44,6 +45,7 @@ class ConsumerCore(Finding):
     # Raised with every redelivery to an only consumer; what was sent before is void. Named from the first SUBSCRIBE on:
     # else the broker marks no message before the first redelivery.
     epoch = 0
+    _ack = None  # the ACK frame sent last
     partial = None  # features/batch_acks: what makes ids of entries that are acknowledged in part
     start = None  # features/start: what is before it is not delivered
 
@@ -88,9 +90,10 @@ class ConsumerCore(Finding):
 
     def grant(self, permits):
         """The broker may send so many messages more."""
+        frame = flow(self.id, permits)
+        self.connection.send(frame)
+        self._flow = frame
         self._granted = permits
-        self._flow = flow(self.id, permits)
-        self.connection.send(self._flow)
 
     def on_lost(self):
         # Whatever was not acknowledged comes again.
@@ -105,6 +108,10 @@ class ConsumerCore(Finding):
 
     def sweep(self, now):
         left = super().sweep(now)
+        if self._used * 2 >= self.permits and self.state == READY:
+            self.give_permits(0)
+            if self._used:
+                left = min(left, _ACK_GROUP_TIME)
         if self._acks and self.state == READY:
             if self._acks_due is None:
                 self._acks_due = ticks_add(now, _ACK_GROUP_TIME)
@@ -221,8 +228,9 @@ class ConsumerCore(Finding):
                 raise ProtocolError("message without a payload size", metadata)
         if end > len(data):
             raise ProtocolError("message past the end of its batch", metadata)
-        entry.position = end
-        return Message(entry, metadata, start, end, entry.index, self.topic)
+        message = Message(entry, metadata, start, end, entry.index, self.topic)
+        entry.position = end  # not before: without memory for the Message, it is still to be taken
+        return message
 
     def give_permits(self, count):
         """So many permits that the broker had are free again."""
@@ -232,8 +240,12 @@ class ConsumerCore(Finding):
             connection = self.connection
             if connection.take_back(self._flow):
                 self._used += self._granted
-            self.grant(self._used)
-            self._used = 0
+            try:
+                self.grant(self._used)
+            except MemoryError:
+                self.attend()  # the sweep grants them; whoever takes a message gets it
+            else:
+                self._used = 0
 
     taken = give_permits
 
@@ -251,18 +263,26 @@ class ConsumerCore(Finding):
         if done[index]:
             return
         done[index] = 1
-        if done[-1] and all(done):
-            self.acknowledged(entry.message_id)
-        elif self.partial:
-            self.acknowledged(entry)
+        try:
+            if done[-1] and all(done):
+                self.acknowledged(entry.message_id)
+            elif self.partial:
+                self.acknowledged(entry)
+        except MemoryError:
+            done[index] = 0  # the caller may try again
+            raise
 
     def acknowledged(self, entry):
         """An entry's id leaves with the next group; an Entry itself where it is acknowledged in part."""
         if self.connection:
             acks = self._acks
             acks.append(entry)
-            if len(acks) >= ACK_GROUP:
-                self.flush()
+            # While the ACK before waits to be written, the next one grows: few frames, however many messages.
+            if len(acks) >= ACK_GROUP and (len(acks) >= _ACKS_GROWN or self._ack not in self.connection.control):
+                try:
+                    self.flush()
+                except MemoryError:
+                    self.attend()  # the sweep sends them
             elif len(acks) == 1:
                 self.attend()
 
@@ -273,10 +293,13 @@ class ConsumerCore(Finding):
         acks = self._acks
         if self.partial:
             acks = self.partial(acks)
+        group = max(ACK_GROUP, _ACKS_GROWN)
+        for start in range(0, len(acks), group):
+            self._ack = ack(self.id, acks[start:start + group])
+            self.connection.send(self._ack)
+        # Not before: without memory for a frame all of them leave later, and twice does no harm.
         self._acks = []
         self._acks_due = None
-        for start in range(0, len(acks), ACK_GROUP):
-            self.connection.send(ack(self.id, acks[start:start + ACK_GROUP]))
 
 
 def _copy(buffer, pos, end):

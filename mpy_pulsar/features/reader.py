@@ -45,6 +45,7 @@ class ReaderCore(ConsumerCore):
 
     inclusive = False
     acknowledges_unreadable = False
+    _given_up = None  # MessageId of an entry behind all that is queued, or that was
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -54,28 +55,57 @@ class ReaderCore(ConsumerCore):
     def start_from(self, message_id, inclusive):
         """The place to read from."""
         self.first = message_id
+        self.from_first = inclusive
         place = message_id != MessageId.earliest and message_id != MessageId.latest
         self.start = Start(message_id, inclusive, True) if place else None
 
     def open_command(self, request_id):
         if self.last:
             self.start_from(self.last, False)
+        else:
+            self.start_from(self.first, self.from_first)  # again, if it was passed already
         return subscribe(
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name, durable=False,
             start_message_id=self.first.serialize(), epoch=self.epoch,
         )
 
     def take(self):
+        last = MessageId(b"")  # before the message is taken: without memory for it nothing has happened
         message = super().take()
         if message is not None:
             entry = message._entry
-            self.last = MessageId(entry.message_id, message._index, entry.count)
+            last.encoded = entry.message_id
+            last._index = message._index
+            last._batch_size = entry.count
+            self.last = last
             self.time = None
+        if self._given_up:
+            self._pass()
         return message
+
+    def on_lost(self):
+        if self.last is None and self._queue and self.first == MessageId.latest:
+            # At the latest again it would miss what came and was not taken.
+            entry = self._queue[0]
+            self.start_from(MessageId(entry.message_id, entry.index if entry.count else -1, entry.count), True)
+        self._given_up = None
+        super().on_lost()
+
+    def give_up(self, encoded):
+        """An entry cannot be read: once nothing older waits, the reader's place is behind it."""
+        self._given_up = MessageId(encoded)
+        self._pass()
+
+    def _pass(self):
+        if not self._queue:
+            if not self.last or _key(self.last, _WHOLE) < _key(self._given_up, _WHOLE):
+                self.last = self._given_up
+                self.time = None
+            self._given_up = None
 
     def sought(self, call):
         """A seek has succeeded."""
-        self.last = None
+        self.last = self._given_up = None
         self.time = call.time
         self.start_from(call.message_id or MessageId.earliest, self.inclusive)
 
@@ -98,7 +128,10 @@ class Reader(Consumer):
     async def read_next(self, timeout_millis=None):
         """The next Message; waits for it, at most timeout_millis: Timeout. Cancelling the wait loses nothing."""
         message = await self.receive(timeout_millis)
-        self.core.acknowledge(message)  # so that the broker's backlog of this reader shrinks
+        try:
+            self.core.acknowledge(message)  # so that the broker's backlog of this reader shrinks
+        except MemoryError:
+            pass  # which is no reason to lose the message
         return message
 
     async def has_message_available(self):
@@ -126,7 +159,7 @@ class Reader(Consumer):
         core = self.core
         if not last or last.entry_id() < 0 or core.time is not None:
             return False
-        if core.last or not core.inclusive:
+        if core.last or not core.from_first:
             return _key(core.last or core.first, _WHOLE) < _key(last, _WHOLE)
         return _key(core.first, -1) <= _key(last, _WHOLE)
 

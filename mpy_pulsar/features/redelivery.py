@@ -25,13 +25,12 @@ class NegativeAcks(Extra):
         if len(self._waiting) == 1:
             self.core.attend()
 
-    def on_lost(self):
-        self.forget()  # all of it comes again anyway
-
     def forget(self):
         """All of it comes again by other means."""
         self._waiting = []  # (tick, encoded id), in the order of their time: the delay is the same for all
         self._ids = set()  # those that wait
+
+    on_lost = on_sought = forget
 
     def sweep(self, now):
         waiting = self._waiting

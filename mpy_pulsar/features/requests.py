@@ -109,9 +109,8 @@ class Requests(Extra):
             else:
                 core = self.core
                 why = "; last error: %s" % core.error if core.error else ""
-                self.finish(request, Timeout(
-                    "%s: no answer from the broker within %d ms%s" % (request.tried, core.timeout, why)
-                ))
+                error = Timeout("%s: no answer from the broker within %d ms%s" % (request.tried, core.timeout, why))
+                self.finish(request, error)
         return left
 
 

@@ -42,6 +42,7 @@ def unreadable(core, message_id, permits, what, buffer, command):
         if what == _BATCH:
             permits = permits_of(message_id)
             message_id = message_id.message_id
+    _give_up(core, message_id)
     core.report(ProtocolError("%s: entry %r: %s; it is given up" % (core.topic, MessageId(message_id), text)))
     core.connection.send(ack(core.id, [message_id], False, reason))
     core.give_permits(permits)
@@ -88,8 +89,16 @@ def _cost(count, buffer, command):
     return count or 1
 
 
+def _give_up(core, message_id):
+    """A reader's place moves all the same."""
+    give_up = getattr(core, "give_up", None)
+    if give_up and message_id:
+        give_up(message_id)
+
+
 def _leave(core, message_id, permits, reason):
     """What becomes of an entry that others may be able to read, as a text."""
+    _give_up(core, message_id)
     acknowledges = getattr(core, "acknowledges_unreadable", False)
     if acknowledges:
         core.connection.send(ack(core.id, [message_id], False, reason))
