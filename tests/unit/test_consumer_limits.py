@@ -1,14 +1,14 @@
 """What a consumer refuses, and questions to the broker that outlive who asked, without sockets."""
 import asyncio
 
-from mpy_pulsar.core.handle import CLOSED, IDLE, READY
+from mpy_pulsar.core.handle import CLOSED, READY
 from mpy_pulsar.core.message_id import MessageId
-from mpy_pulsar.errors import AlreadyClosed, ConnectError, ProtocolError, Timeout
+from mpy_pulsar.errors import AlreadyClosed, ConnectError, ProtocolError
 from mpy_pulsar.features.extra import extra_of
 from mpy_pulsar.features.requests import Request, Requests, remove_subscription
 from mpy_pulsar.features.seeking import Call, Seek
 from mpy_pulsar.port import ticks_add
-from mpy_pulsar.wire.consumer_requests import get_last_message_id, unsubscribe
+from mpy_pulsar.wire.consumer_requests import get_last_message_id
 from mpy_pulsar.wire.writer import message
 from tests.unit import fake_broker as fake
 from tests.unit.consumer_support import open_again, opened
