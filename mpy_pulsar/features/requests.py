@@ -66,7 +66,6 @@ class Requests(Extra):
             self._unsubscribed()
 
     def _answered(self, request, kind, buffer, fields):
-        core = self.core
         if kind == _ERROR:
             self.finish(request, broker_error(fields.value[2], fields.text(buffer, 3), request.tried))
             return

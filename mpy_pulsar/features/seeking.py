@@ -97,8 +97,6 @@ class Seek(Extra):
     def on_closed(self):
         core = self.core
         if not self._number:
-            if core.start and not core.start.all_before:
-                core.start = None  # the subscription may have been moved by somebody else, who wants all of it
             return False
         self._closed = True
         core._request = 0  # what still comes is of before

@@ -12,7 +12,7 @@ class Start:
         self._place = (message_id.ledger_id(), message_id.entry_id())
         self._index = message_id._index
         self._inclusive = inclusive
-        self.all_before = all_before
+        self._all_before = all_before
 
     def skip(self, core, entry):
         """Mark the messages of an Entry that are not to be delivered: how many of them have cost a permit."""
@@ -20,10 +20,10 @@ class Start:
         place = (message_id.ledger_id(), message_id.entry_id())
         count = entry.count or 1
         if place > self._place:
-            if self.all_before:
+            if self._all_before:
                 core.start = None  # entries come in order
             return 0
-        if place < self._place and not self.all_before:
+        if place < self._place and not self._all_before:
             return 0
         end = count
         if place == self._place:
@@ -37,6 +37,4 @@ class Start:
             if not done[index]:
                 permits += 1
             done[index] = SKIPPED
-        if place == self._place and end == count and not self.all_before:
-            core.start = None  # who moves the subscription back later wants this entry too
         return permits

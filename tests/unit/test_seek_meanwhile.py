@@ -5,10 +5,9 @@ from mpy_pulsar.errors import ConnectError
 from mpy_pulsar.features.extra import extra_of
 from mpy_pulsar.features.reader import ReaderCore
 from mpy_pulsar.features.seeking import Call, Seek
-from mpy_pulsar.features.start import Start
 from mpy_pulsar.port import ticks_add
 from tests.unit import fake_broker as fake
-from tests.unit.consumer_support import heard_of, open_again, opened, permits, take_data
+from tests.unit.consumer_support import open_again, opened, permits, take_data
 from tests.unit.fake_broker import Broker
 
 SEEK = 28
@@ -59,38 +58,6 @@ def test_what_comes_behind_the_close_of_a_seek_is_of_before():
     broker.feed(fake.single(4, b"later"))
     broker.say(fake.SUCCESS, 1, broker.hear(fake.SUBSCRIBE)[5])
     assert broker.hear(fake.FLOW)[2] == 2 and core.take() is None
-
-
-def test_a_place_that_was_sought_does_not_outlive_somebody_elses_reset():
-    sought = MessageId(fake.message_id(5), 0, 2)
-    for taken in (False, True):
-        broker, core = opened(consumer_type=SHARED)
-        _seek(core, sought, None, Start(sought, False, False))
-        _finish(broker, broker.hear(SEEK)[2])
-        if taken:
-            broker.feed(fake.batch(5, [b"X", b"Y"]))
-            assert take_data(core) == [b"Y"]
-        broker.say(fake.CLOSE_CONSUMER, 1, 2, 2, fake.NO_REQUEST)
-        other = Broker()
-        open_again(other, core)
-        other.feed(fake.single(4, b"W") + fake.batch(5, [b"X", b"Y"]))
-        assert take_data(core) == [b"W", b"X", b"Y"]
-        core.flush()
-        assert heard_of(other, fake.ACK) == []
-
-
-def test_a_place_that_was_passed_is_forgotten():
-    broker, core = opened(consumer_type=SHARED)
-    sought = MessageId(fake.message_id(5))
-    _seek(core, sought, None, Start(sought, False, False))
-    _finish(broker, broker.hear(SEEK)[2])
-    broker.feed(fake.single(5, b"X") + fake.single(6, b"Y"))
-    assert take_data(core) == [b"Y"]
-    core.lost(ConnectError("gone"), fake.START)
-    other = Broker()
-    open_again(other, core)
-    other.feed(fake.single(5, b"X"))
-    assert take_data(core) == [b"X"]
 
 
 def test_a_time_sought_again_and_refused_is_no_reason_to_begin_anywhere():
