@@ -579,5 +579,5 @@ class ProducerLife(RuleBasedStateMachine):
             self.producer.send_nowait(b"too late")
 
 
-ProducerLife.TestCase.settings = look(120, 40)
+ProducerLife.TestCase.settings = look(500, 40)
 TestProducerLife = patience()(ProducerLife.TestCase)
