@@ -18,6 +18,7 @@ _BROKER_ENTRY_MARK = const(2)
 _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
 _ACKS_GROWN = const(100)  # ids in an ACK that waits for the one before
+_SHARING = (1, 3)  # Shared, Key_Shared: nothing is void for them
 _SKIPPED = const(2)  # see Entry.done
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
 
@@ -71,7 +72,7 @@ class ConsumerCore(Finding):
         return subscribe(
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name,
             properties=self._properties, initial_position=self._initial_position, key_shared=self.key_shared,
-            epoch=self.epoch or None,
+            epoch=None if self.consumer_type in _SHARING else self.epoch,
         )
 
     def on_opened(self, number, buffer, fields):
