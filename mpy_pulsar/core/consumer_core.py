@@ -135,7 +135,7 @@ class ConsumerCore(Finding):
         pos = skip_broker_entry(buffer, pos, end)
         if end - pos > 6 and buffer[pos] == _MAGIC and buffer[pos + 1] == _CHECKSUM_MARK:
             if not check(buffer, pos + 2, end):
-                self._unreadable(message_id, 1, _CHECKSUM)
+                self._unreadable(message_id, pos + 6, _CHECKSUM, buffer)
                 return
             pos += 6
         data = _copy(buffer, pos, end)

@@ -3,9 +3,12 @@ import random
 
 from ..consumer import Consumer, permits_of
 from ..core.consumer_core import ConsumerCore
+from ..core.handle import READY
 from ..core.message_id import MessageId
+from ..errors import PulsarError
 from ..port import const
 from ..wire.consumer_commands import subscribe
+from ..wire.writer import message as encode
 from .start import Start
 
 _WHOLE = const(1 << 28)
@@ -45,6 +48,8 @@ class ReaderCore(ConsumerCore):
 
     inclusive = False
     acknowledges_unreadable = False
+    afresh = False  # is it to be opened again behind that entry, since nobody knows what it cost?
+    _unread = None  # the last one that was behind nothing else
     _given_up = None  # MessageId of an entry behind all that is queued, or that was
 
     def __init__(self, *args):
@@ -64,9 +69,13 @@ class ReaderCore(ConsumerCore):
             self.start_from(self.last, False)
         else:
             self.start_from(self.first, self.from_first)  # again, if it was passed already
+        first = self.first.serialize()
+        if self.last and self.last is self._unread:
+            # A broker begins with the very entry that it is told; that one would bring us back here for ever.
+            first = encode(1, self.last.ledger_id(), 2, self.last.entry_id() + 1)
         return subscribe(
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name, durable=False,
-            start_message_id=self.first.serialize(), epoch=self.epoch,
+            start_message_id=first, epoch=self.epoch,
         )
 
     def take(self):
@@ -89,6 +98,7 @@ class ReaderCore(ConsumerCore):
             entry = self._queue[0]
             self.start_from(MessageId(entry.message_id, entry.index if entry.count else -1, entry.count), True)
         self._given_up = None
+        self.afresh = False
         super().on_lost()
 
     def give_up(self, encoded):
@@ -99,9 +109,14 @@ class ReaderCore(ConsumerCore):
     def _pass(self):
         if not self._queue:
             if not self.last or _key(self.last, _WHOLE) < _key(self._given_up, _WHOLE):
-                self.last = self._given_up
+                self.last = self._unread = self._given_up
                 self.time = None
             self._given_up = None
+            if self.afresh and self.state == READY:
+                from .unreadable import reopen
+
+                self.afresh = False
+                reopen(self, PulsarError("%s: opened again behind an entry of unknown cost" % self.topic))
 
     def sought(self, call):
         """A seek has succeeded."""

@@ -82,3 +82,9 @@ def test_on_a_new_link_a_question_waits_for_the_seek():
     other.say(fake.SUCCESS, 1, number)
     other.say(fake.SUCCESS, 1, other.hear(fake.SUBSCRIBE)[5])
     assert [one.kind for one in other.heard()] == [GET_LAST_MESSAGE_ID, fake.FLOW] and core.state == READY
+
+
+def test_an_only_consumer_says_its_epoch_from_the_beginning():
+    for consumer_type, epoch in ((0, 0), (2, 0), (1, None), (3, None)):
+        core = fake.consumer(4, consumer_type)
+        assert Broker().attach(core).get(19) == epoch  # else what is on its way at the first redelivery bears none
