@@ -72,7 +72,9 @@ async def secure(sock, made, host):
         ) from error
     except ssl.SSLEOFError as error:
         stream.close()
-        raise OSError("%s closed the link in the handshake; if this is a plaintext port, use pulsar://" % host) from error
+        raise OSError(
+            "%s closed the link in the handshake; if this is a plaintext port, use pulsar://" % host
+        ) from error
     except BaseException:
         stream.close()
         raise

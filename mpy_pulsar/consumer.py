@@ -109,7 +109,7 @@ class Consumer(Endpoint):
 
     def flow(self, permits):
         """With auto_flow=False: the broker may send so many messages more; it sends batches whole."""
-        flow = self.core.flow
+        flow = getattr(self.core, "flow", None)
         if not flow or permits < 1:
             raise ValueError("flow(permits) is for auto_flow=False, and permits must be at least 1")
         flow(permits)

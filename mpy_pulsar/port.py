@@ -32,7 +32,7 @@ if sys.implementation.name == "micropython":
     RECEIVER_QUEUE = 2  # permits
     MAX_LINKS = 2  # to brokers at a time; 0: as many as there are
     ERRORS = 8  # kept by `client.errors()`
-    ACK_GROUP = 8  # ids in one ACK
+    ACK_GROUP = 1  # ids in one ACK; to wait for others, as CPython does, costs a timer's heap
 else:
     from cpython_shim.port import (  # noqa: F401
         ACK_GROUP, BATCH_BYTES, BATCH_MESSAGES, BATCHES, ERRORS, LARGE_MESSAGES, MAX_LINKS, QUEUE_BYTES, READ_BUFFER,

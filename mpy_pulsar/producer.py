@@ -12,7 +12,7 @@ def make_producer(
     topic, producer_id, timeout, *, producer_name=None, initial_sequence_id=None, send_timeout_millis=SEND_TIMEOUT,
     max_pending_messages=0, block_if_queue_full=True, batching_enabled=True, batching_max_messages=BATCH_MESSAGES,
     batching_max_allowed_size_in_bytes=BATCH_BYTES, batching_max_publish_delay_ms=0, properties=None, access_mode=0,
-    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, **options
+    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, **others
 ):
     """A Producer of a full topic name. For `create_producer`, whose options these are:
 
@@ -29,10 +29,10 @@ def make_producer(
     without it one by chance, which is kept. partitioned: False says that the topic has none, which saves the broker the
     question and the first opening a round trip. ValueError, TypeError: an option is wrong or not supported.
     """
-    if options:
+    if others:
         from .features.options import refuse
 
-        refuse("create_producer", options)
+        refuse("create_producer", others)
     buffer = send_buffer_size
     if not isinstance(buffer, bytearray):
         buffer = bytearray(buffer)
@@ -202,6 +202,8 @@ class Producer(Endpoint):
             finally:
                 # Also where this is cancelled: the supervisor sees to the rest.
                 self._start_close()
+        elif not isinstance(core.failure, AlreadyClosed) and not self._ring.idle():
+            error = core.failure.again("; messages without a receipt may be stored or not")
         await self._closed()
         if error:
             raise error

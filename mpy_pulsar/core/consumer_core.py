@@ -41,12 +41,8 @@ class ConsumerCore(Finding):
 
     key_shared = None  # the pairs of KeySharedMeta
     epoch = 0  # raised with every redelivery to an only consumer; what was sent before is void
-    flow = None  # features/manual_flow: what the application asks for messages with
-    acknowledges_unreadable = False
-    inclusive = False  # does a seek deliver the message it names?
     partial = None  # features/batch_acks: what makes ids of entries that are acknowledged in part
     start = None  # features/start: what is before it is not delivered
-    sought = nothing  # a reader's: called with the features/seeking.Call that succeeded
 
     def __init__(
         self, topic, handle_id, timeout, subscription, consumer_type, initial_position, permits, name=None,
@@ -59,7 +55,6 @@ class ConsumerCore(Finding):
         self.arrived = nothing
         self.permits = permits
         self.consumer_type = consumer_type
-        self.extras = []  # what features add, see features/extra
         self._initial_position = initial_position
         self._properties = key_values(properties)
         self._queue = []  # entries, oldest first
@@ -83,14 +78,10 @@ class ConsumerCore(Finding):
             # Permits count messages, memory counts entries: each permit may bring an entry as large as the buffer.
             self.permits = max(1, min(self.permits, QUEUE_BYTES // (connection.limit or _UNLIMITED)))
         self._used = 0
-        ready = True
-        for extra in self.extras:
-            ready = extra.on_opened() and ready
-        if ready:
-            self.grant(self.permits)
-            if self._acks:
-                self.attend()
-        return ready
+        self.grant(self.permits)
+        if self._acks:
+            self.attend()
+        return True
 
     def grant(self, permits):
         """The broker may send so many messages more."""
@@ -104,18 +95,6 @@ class ConsumerCore(Finding):
         self._acks = []
         self._acks_due = None
         self._used = 0
-        for extra in self.extras:
-            extra.on_lost()
-
-    def on_closed(self, buffer, fields):
-        for extra in self.extras:
-            if extra.on_closed():
-                return
-        super().on_closed(buffer, fields)
-
-    def on_answer(self, kind, number, buffer, fields):
-        for extra in self.extras:
-            extra.on_answer(kind, number, buffer, fields)
 
     def start_close(self, now):
         self.flush()
@@ -131,8 +110,6 @@ class ConsumerCore(Finding):
                 left = min(left, wait)
             else:
                 self.flush()
-        for extra in self.extras:
-            left = min(left, extra.sweep(now))
         return left
 
     # From the broker
@@ -297,8 +274,6 @@ class ConsumerCore(Finding):
         self._acks_due = None
         for start in range(0, len(acks), ACK_GROUP):
             self.connection.send(ack(self.id, acks[start:start + ACK_GROUP]))
-        for extra in self.extras:
-            extra.flush()
 
 
 def _copy(buffer, pos, end):

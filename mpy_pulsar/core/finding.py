@@ -155,6 +155,7 @@ class Finding(Handle):
         elif self.state == CLOSING:
             self._leave()
             self._set(CLOSED)
+            self.attend()  # its link may be free for others
 
     def _ready(self):
         self._failures = self._redirects = 0

@@ -190,12 +190,17 @@ class Handle:
 
     def _leave_open(self):
         """Leave a connection that lives: a late success must not keep a handle open there."""
-        if (self.state == OPENING and self._request) or self._early:
-            connection = self.connection
+        number = self._early or (self._request if self.state == OPENING else 0)
+        connection = self.connection
+        if number:
             if self._early > 0:
                 connection.speculation -= 1
             connection.send(close(self.close_kind, self.id, connection.request(self)))
         self._leave()
+        if number > 0:
+            from ..features.late import Late
+
+            Late(connection, number, self.close_kind, self.id)
 
     def _leave(self):
         """Give up the connection; the handle is IDLE."""

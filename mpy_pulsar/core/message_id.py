@@ -15,6 +15,8 @@ class MessageId:
     by ledger, entry, batch index.
     """
 
+    earliest: "MessageId"  # before the first message of a topic
+    latest: "MessageId"  # behind the last one
     _entry = None  # what a Message has in its place
     earliest = latest = None  # set below
 
@@ -111,5 +113,5 @@ class MessageId:
         )
 
 
-MessageId.earliest = MessageId(encode(1, -1, 2, -1))  # before the first message of a topic
-MessageId.latest = MessageId(encode(1, _MAX_INT64, 2, _MAX_INT64))  # behind the last one
+MessageId.earliest = MessageId(encode(1, -1, 2, -1))
+MessageId.latest = MessageId(encode(1, _MAX_INT64, 2, _MAX_INT64))

@@ -1,4 +1,4 @@
-"""Which messages of a batch are acknowledged already, as bits: 64 to a word, the lowest first; set: not acknowledged."""
+"""Which messages of a batch are acknowledged already, as bits: 64 to a word, the lowest first; set: not yet."""
 from ..core.message import SKIPPED
 from ..errors import ProtocolError
 from ..port import const
@@ -26,7 +26,7 @@ def _words(buffer, command):
 
 
 def cost_of(buffer, command, count):
-    """How many of `count` messages cost a permit: those that are not acknowledged. Bits beyond the count say nothing."""
+    """How many of `count` messages cost a permit: those not acknowledged. Bits beyond the count say nothing."""
     cost = 0
     for word in _words(buffer, command):
         if count <= 0:

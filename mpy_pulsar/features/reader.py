@@ -43,6 +43,9 @@ def make_reader(
 class ReaderCore(ConsumerCore):
     """A consumer without a durable subscription: after a lost link it goes on behind the last message it handed out."""
 
+    inclusive = False
+    acknowledges_unreadable = False
+
     def __init__(self, *args):
         super().__init__(*args)
         self.last = None  # MessageId handed out last; None: none since the start or the last seek
@@ -61,14 +64,6 @@ class ReaderCore(ConsumerCore):
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name, durable=False,
             start_message_id=self.first.serialize(),
         )
-
-    def on_opened(self, number, buffer, fields):
-        if self.time is not None and not self.last:
-            # The subscription of before is gone, and with it what the time meant.
-            from .seeking import resume
-
-            resume(self, self.time)
-        return super().on_opened(number, buffer, fields)
 
     def take(self):
         message = super().take()

@@ -93,10 +93,10 @@ class Requests(Extra):
             if wait > 0:
                 left = min(left, wait)
             else:
+                core = self.core
+                why = "; last error: %s" % core.error if core.error else ""
                 self.finish(request, Timeout(
-                    "%s: no answer from the broker within %d ms%s" % (
-                        request.tried, self.core.timeout, "; last error: %s" % self.core.error if self.core.error else ""
-                    )
+                    "%s: no answer from the broker within %d ms%s" % (request.tried, core.timeout, why)
                 ))
         return left
 

@@ -72,8 +72,14 @@ class Seek(Extra):
         core.connection.send(seek_command(core.id, self._number, encoded, call.time))
 
     def on_opened(self):
+        core = self.core
         if not self.call:
-            return True
+            time = getattr(core, "time", None)
+            if time is None:
+                return True
+            # A reader's link was lost, and its place is a time that only a seek can name again.
+            self.call = Call(None, time, None, core._deadline)
+            self._sought = False
         if not self._sought:
             self._send(False)
             return False
@@ -98,14 +104,19 @@ class Seek(Extra):
         if kind == _SUCCESS:
             self._sought = True
             core.start = call.start
-            core.sought(call)
+            sought = getattr(core, "sought", None)
+            if sought:
+                sought(call)
         elif kind != _ERROR:
             raise ProtocolError("seek of %s: command %d is no answer to it" % (core.topic, kind))
         else:
-            self._finish(broker_error(fields.value[2], fields.text(buffer, 3), "seek of %s" % core.topic))
-            if not self._closed:
+            error = broker_error(fields.value[2], fields.text(buffer, 3), "seek of %s" % core.topic)
+            if self._closed:
+                core.retry(error)  # the topic moves: once the consumer is open again, it seeks again
+            else:
+                self._finish(error)
                 self._go_on(0)
-                return
+            return
         permits = drop_queue(core)
         core._acks = []
         core._acks_due = None
@@ -123,8 +134,9 @@ class Seek(Extra):
             core.give_permits(permits)
         else:
             core.grant(core.permits)
-        for extra in core.extras:
-            extra.on_opened()  # what was asked meanwhile
+        for extra in core.extras.list:
+            if extra is not self:
+                extra.on_opened()  # what was asked meanwhile
         core.arrived()
 
     def _finish(self, error):
@@ -151,14 +163,6 @@ class Seek(Extra):
         return NEVER
 
 
-def resume(core, time):
-    """Before an opening goes on: a reader's link was lost, and its place is a time that only a seek can name again."""
-    extra = extra_of(core, Seek)
-    if not extra.call:
-        extra.call = Call(None, time, None, core._deadline)
-        extra._sought = False
-
-
 async def seek(consumer, place):
     """Go to a MessageId, or to the first message published at a time (ms since 1970) or later."""
     core = consumer.core
@@ -168,7 +172,7 @@ async def seek(consumer, place):
     elif not isinstance(place, MessageId):
         raise ValueError("seek takes a MessageId or a time in ms since 1970, not %r" % (place,))
     elif place.entry_id() >= 0:
-        start = Start(place, core.inclusive, False)
+        start = Start(place, getattr(core, "inclusive", False), False)
     extra = extra_of(core, Seek)
     while extra.call:
         core.check()

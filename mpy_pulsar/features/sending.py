@@ -83,11 +83,19 @@ async def _outcome(producer, ticket, index):
     try:
         await ticket.settled.wait()
     except BaseException:
-        ticket.senders -= 1  # then the next flush tells
+        _leave_to_flush(producer.core, [(ticket, index)])
         raise
     if ticket.error:
         raise ticket.error.again()
     return MessageId(ticket.message_id + _partition(producer.core.topic), index, ticket.size)
+
+
+def _leave_to_flush(core, places):
+    """Nobody waits for these messages any more: what becomes of them, or has already, the next flush tells."""
+    for ticket, _ in places:
+        ticket.senders -= 1
+        if ticket.settled.is_set():
+            core.refused = core.refused or ticket.error
 
 
 def _partition(topic):
@@ -111,20 +119,24 @@ async def send_batch(producer, contents):
 
     most = min(ring.max_messages, ring.max_pending)
     fits = size <= min(ring.max_bytes, ring.largest) and size + ring.head_room + ENTRY_HEAD <= len(ring.buffer)
-    if producer.batching and 0 < len(contents) <= most and fits:
+    try:
+        if producer.batching and 0 < len(contents) <= most and fits:
 
-        def take_all(producer, contents, size):
-            ring.open_batch(size, len(contents))
-            for content in contents:
-                take_one(producer, content, None)
+            def take_all(producer, contents, size):
+                ring.open_batch(size, len(contents))
+                for content in contents:
+                    take_one(producer, content, None)
+                ring.close_batch()
+
+            await _queue(producer, take_all, contents, size)
+        else:
             ring.close_batch()
-
-        await _queue(producer, take_all, contents, size)
-    else:
-        ring.close_batch()
-        for content in contents:
-            await _queue(producer, take_one, content, None)
-        ring.close_batch()
+            for content in contents:
+                await _queue(producer, take_one, content, None)
+            ring.close_batch()
+    except BaseException:
+        _leave_to_flush(producer.core, places)
+        raise
     producer.core.wake()
     ids = []
     failure = None
@@ -134,8 +146,8 @@ async def send_batch(producer, contents):
         except Exception as error:  # noqa: BLE001
             failure = failure or error
         except BaseException:
-            for ticket, _ in places[number + 1:]:
-                ticket.senders -= 1
+            _leave_to_flush(producer.core, places[number + 1:])
+            producer.core.refused = producer.core.refused or failure
             raise
     if failure:
         raise failure

@@ -13,6 +13,8 @@ _CHECKSUM_MISMATCH = const(2)
 _BATCH_DESERIALIZE_ERROR = const(3)
 _DECRYPTION_ERROR = const(4)
 
+_UNKNOWN = const(0xFFFFFFF)
+
 # What is wrong, as ConsumerCore says it
 _BATCH = const(2)
 _CONTENT = const(3)
@@ -33,7 +35,8 @@ def unreadable(core, message_id, permits, what, buffer, command):
             _not_for_us(core, message_id, _cost(permits, buffer, command), value)
             return
         text = "the batch does not hold what it claims"
-        permits = 1
+        # The broker believed it; what the scanner could not hold (a negative count too) nobody knows.
+        permits = _cost(permits, buffer, command) if permits < _UNKNOWN else 1
     else:
         text = _TEXTS[what]
         if what == _BATCH:
@@ -70,8 +73,8 @@ def oversize(core, buffer, command, pos, end, size):
     except (IndexError, ProtocolError):
         pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
     core.report(PulsarError(
-        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge read_buffer_size"
-        " or free memory; %s"
+        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge"
+        " read_buffer_size or free memory; %s"
         % (core.topic, MessageId(message_id), size, len(buffer), _leave(core, message_id, permits, None))
     ))
 
@@ -87,7 +90,8 @@ def _cost(count, buffer, command):
 
 def _leave(core, message_id, permits, reason):
     """What becomes of an entry that others may be able to read, as a text."""
-    if core.acknowledges_unreadable:
+    acknowledges = getattr(core, "acknowledges_unreadable", False)
+    if acknowledges:
         core.connection.send(ack(core.id, [message_id], False, reason))
     core.give_permits(permits)
-    return "it is acknowledged" if core.acknowledges_unreadable else "it stays unacknowledged"
+    return "it is acknowledged" if acknowledges else "it stays unacknowledged"

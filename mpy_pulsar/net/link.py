@@ -6,8 +6,6 @@ from ..errors import ConnectError, PulsarError
 from ..port import READ_BUFFER, collect, const, ticks_ms
 from .stream import WRITE_MOST, connect, forget, readable, sleep_ms, wait, window, writable
 
-# Broken pipe, reset, and mbedTLS's end of a connection (-0x7280): the broker closed it.
-_CLOSED = (32, 104, -29312)
 _FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER in core.handle)
 
 
@@ -51,32 +49,15 @@ class Link:
         except Exception as error:  # noqa: BLE001
             # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
             collect()
-            self.fail(self._last_word(error) or self._lost("lost: %s: %s" % (
-                error.__class__.__name__, str(error).strip()
-            ), isinstance(error, OSError) and error.args and error.args[0] in _CLOSED))
+            failure = ConnectError("lost: %s: %s" % (error.__class__.__name__, str(error).strip()))
+            if self._stream and not self.connection.connected:
+                try:
+                    from ..features.refused_link import explain
 
-    def _lost(self, text, closed=True):
-        """A ConnectError; closed: by the broker. Before CONNECTED that may be a port of the other kind."""
-        if closed and not self.connection.connected:
-            text += " before CONNECTED; if this is a %s port, use %s://" % (
-                ("plaintext", "pulsar") if self._supervisor.tls else ("TLS", "pulsar+ssl")
-            )
-        return ConnectError(text)
-
-    def _last_word(self, error):
-        """What the broker called its reason before it closed the link; None where it gave none."""
-        # A write fails at once, while the answer that explains it may still wait to be read.
-        connection = self.connection
-        if self._stream and isinstance(error, OSError):
-            try:
-                count = self._stream.readinto(memoryview(connection.buffer)[connection.filled:])
-                if count:
-                    connection.feed(count, ticks_ms())
-            except PulsarError as word:
-                return word
-            except Exception:  # noqa: BLE001, S110
-                pass  # what was broken already
-        return None
+                    failure = explain(self._stream, self.connection, self._supervisor.tls, error, failure)
+                except MemoryError:
+                    pass
+            self.fail(failure)
 
     def fail(self, error):
         """It is of no more use; `error` becomes the link's, with its address."""
@@ -107,7 +88,7 @@ class Link:
                     self.wake()
                 await sleep_ms(0)
             else:
-                raise self._lost("closed by the broker")
+                raise OSError("closed by the broker")
 
     async def _write(self):
         connection = self.connection

@@ -14,7 +14,7 @@ if sys.implementation.name == "micropython":
     from asyncio import ThreadSafeFlag, sleep_ms
 
     from ..port import collect, const
-    from .resolve import address_of, forget  # noqa: F401
+    from .resolve import address_of, forget
 
     try:
         import lwip

@@ -40,6 +40,7 @@ class Supervisor:
         self._listener_name = listener_name
         self._max_links = max_links
         self._links = {}  # by (address, proxy_to)
+        self._starved = []  # handles that found no link free
         self._careful = set()  # addresses that closed the link for an opening before its look-up
         self._turn = 0  # which of the service URL's hosts is tried next
         self._closed = False
@@ -60,8 +61,9 @@ class Supervisor:
 
     def dismiss(self, handle):
         """It needs no care any more."""
-        if handle in self.handles:
-            self.handles.remove(handle)
+        for handles in (self.handles, self._starved):
+            if handle in handles:
+                handles.remove(handle)
 
     def place(self, url, tls_url, proxied):
         """(address, proxy_to) of the link that reaches the broker which a look-up named.
@@ -126,6 +128,8 @@ class Supervisor:
             link.idle_since = None
         elif link.idle_since is None:
             link.idle_since = now
+            while self._starved:
+                self._starved.pop().not_before = None  # the link may be given up for them
             pause = min(pause, _IDLE_LINK)
         else:
             left = _IDLE_LINK - ticks_diff(now, link.idle_since)
@@ -193,6 +197,7 @@ class Supervisor:
         if self._max_links and len(self._links) >= self._max_links:
             await self._give_up_idle(handle, key)
         link = self._links[key] = Link(self, key[0], key[1], self.read_limit, now)
+        self.attend()  # once more, for the deadline of its handshake
         if link.address in self._careful:
             link.connection.speculation = 0
         return link
@@ -205,13 +210,11 @@ class Supervisor:
                 del self._links[key]
                 await link.stop()
                 return
-        users = [
-            "%s for %s" % (link.describe(), " and ".join([user.topic for user in link.connection.handles.values()]))
-            for link in self._links.values()
-        ]
-        raise ConnectError("%s: no link to %s:%d, max_links=%d are in use: %s" % (
-            handle.topic, wanted[0][0], wanted[0][1], self._max_links, ", ".join(users)
-        ))
+        if handle not in self._starved:
+            self._starved.append(handle)
+        from ..features.no_link import shortage
+
+        raise shortage(handle, wanted, self._links.values(), self._max_links)
 
     def end(self):
         """Stop everything soon; no task and no socket stays behind."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tests.integration.raw_client import RawClient, message_of, payload_of
-from tools.devbroker import DevBrokerThread
+from tools.devbroker import DevBroker, DevBrokerThread
 from tools.devbroker.frames import BaseCommand, Frame
 from tools.realbroker.standalone import Standalone
 from tools.tokens import KEY_BYTES, mint
@@ -45,6 +45,9 @@ class Side(Protocol):
 
     def unload(self, topic: str) -> None:
         """Close a topic's producers and consumers; the broker still serves it."""
+
+    def properties(self, topic: str) -> dict[str, dict[str, str]]:
+        """Those of each producer and consumer of a topic, by its name."""
 
 
 class DevelopmentSide:
@@ -83,6 +86,16 @@ class DevelopmentSide:
     def unload(self, topic: str) -> None:
         """See Side."""
         self.thread.call(lambda broker: broker.unload_topic(topic, lookup_needed=False))
+
+    def properties(self, topic: str) -> dict[str, dict[str, str]]:
+        """See Side."""
+
+        def look(broker: DevBroker) -> dict[str, dict[str, str]]:
+            found = broker.topics[topic]
+            consumers = [one for subscription in found.subscriptions.values() for one in subscription.consumers]
+            return {one.name: dict(one.properties) for one in [*found.producers.values(), *consumers]}
+
+        return self.thread.call(look)
 
     def _set_policy(self, name: str, **settings: Any) -> None:
         self.thread.broker.set_policy(name, **settings)
@@ -126,6 +139,15 @@ class RealSide:
     def unload(self, topic: str) -> None:
         """See Side."""
         self._rest("PUT", f"{_path(topic)}/unload")
+
+    def properties(self, topic: str) -> dict[str, dict[str, str]]:
+        """See Side."""
+        answer = self.standalone.rest("GET", f"/admin/v2/{_path(topic)}/stats").expect(200)
+        found: Any = answer.json()
+        consumers = [one for subscription in found["subscriptions"].values() for one in subscription["consumers"]]
+        both = [(one["producerName"], one) for one in found["publishers"]]
+        both += [(one["consumerName"], one) for one in consumers]
+        return {name: one.get("metadata") or {} for name, one in both}
 
     def _rest(self, method: str, path: str, body: object = None, statuses: tuple[int, ...] = (204,)) -> None:
         self.standalone.rest(method, f"/admin/v2/{path}", body).expect(*statuses)

@@ -65,7 +65,10 @@ def tell(story: Story) -> dict[str, Outcome]:
             topic = f"persistent://public/default/{fresh_name('moving')}"
             cluster.prefer(topic, number % 3)
             program = programs.start(runtime, "send_through_faults", {})
-            order = {"url": cluster.proxy_url or cluster.urls, "topic": topic, "total": _TOTAL_OF_KILLS if story.kills else _TOTAL, "producer": {"producer_name": fresh_name("p")}}
+            order = {
+                "url": cluster.proxy_url or cluster.urls, "topic": topic,
+                "total": _TOTAL_OF_KILLS if story.kills else _TOTAL, "producer": {"producer_name": fresh_name("p")},
+            }  # fmt: skip
             program.tell(json.dumps(order))
             sendings[runtime.name] = Sending(program, topic)
         for sending in sendings.values():

@@ -15,7 +15,7 @@ from tools.devbroker import DevBrokerThread
 
 TOTAL = 150
 DEDUPLICATING = "public/deduplicating"
-NOWHERE = 2**64 - 1
+NOWHERE = -1
 """The ledger of a receipt for what the broker weeded out as stored before."""
 _ROUND_SECONDS = 30
 _STRIKE_SECONDS = 15

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,13 +120,16 @@ class Program:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def finish(self, seconds: float = 60, *, other_text: bool = False) -> list[Record]:
+    def finish(
+        self, seconds: float = 60, *, other_text: bool = False, on_record: Callable[[Record], None] | None = None
+    ) -> list[Record]:
         """Wait for its end: all it said. It must have said `passed`, last of all, and nothing but records, unless
-        `other_text` is to be expected.
+        `other_text` is to be expected. `on_record` is called with each record as it comes.
         """
         deadline = time.monotonic() + seconds
-        while self._next(deadline) is not None:
-            pass
+        while (record := self._next(deadline)) is not None:
+            if on_record:
+                on_record(record)
         status = self._process.wait(max(0.1, deadline - time.monotonic()))
         assert status == 0, self.describe(f"ended with status {status}")
         assert self.records and self.records[-1]["kind"] == "passed", self.describe("did not pass")

@@ -231,6 +231,29 @@ def test_priority_decides_among_shared_consumers(connect: Connect, topic: str) -
     assert got == [2, 2, 1, 1]
 
 
+@pytest.mark.parametrize("subscription_type", range(4))
+def test_unloading_forgets_what_is_acknowledged_inside_of_batches(
+    connect: Connect, side: Side, topic: str, subscription_type: int
+) -> None:
+    client = connect()
+    client.open_producer(topic)
+    client.publish_batch(b"a", b"b", b"c")
+    client.publish(b"d", first_sequence_id=3)
+    client.publish_batch(b"e", b"f", first_sequence_id=4)
+    client.subscribe(topic, subType=subscription_type)
+    batch, single, other = ids(client, 3)
+    client.acknowledge(api.MessageIdData(ledgerId=batch.ledgerId, entryId=0, ack_set=[0b101], batch_size=3))
+    client.acknowledge(single)
+    client.acknowledge(api.MessageIdData(ledgerId=batch.ledgerId, entryId=2, ack_set=[0b10], batch_size=2))
+    client.round_trip()
+    side.unload(topic)
+    client.expect("CLOSE_PRODUCER")
+    client.expect("CLOSE_CONSUMER")
+    client.subscribe(topic, consumer_id=2, subType=subscription_type)
+    messages = [message_of(frame) for frame in client.messages(2)]
+    assert [(message.message_id.entryId, list(message.ack_set)) for message in messages] == [(0, []), (2, [])]
+
+
 def test_partitions_are_dealt_out_to_failover_consumers(connect: Connect, side: Side, topic: str) -> None:
     side.create_partitioned_topic(topic, 3)
     client = connect()

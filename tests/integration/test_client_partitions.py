@@ -1,4 +1,4 @@
-"""Partitioned topics, until they are one to the client: a producer takes a partition, a consumer is told their names."""
+"""Partitioned topics, as far as the client knows them: a producer takes one partition, a consumer is told the names."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

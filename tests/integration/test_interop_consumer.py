@@ -1,12 +1,11 @@
-"""The whole consumer and reader against Pulsar itself, by themselves and beside Apache's own client.
+"""The consumer and reader beside Apache's own client at Pulsar itself.
 
 One broker of its own remembers acknowledgements inside of batches, which a broker by default may not.
 """
 
 import asyncio
 import contextlib
-import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from mpy_pulsar import (
     Timeout,
 )
 from tests.integration.conftest import Place
-from tests.integration.runs import Program, SideBySide, everyone, fresh_name
+from tests.integration.runs import fresh_name
 from tools.realbroker.standalone import Standalone
 
 Connect = Callable[..., Any]
@@ -44,28 +43,8 @@ def remembering_place(real_broker_jars: None, tmp_path_factory: pytest.TempPathF
         yield Place(broker.url, broker.token("device"), "")
 
 
-@pytest.fixture(scope="module")
-def programs(remembering_place: Place) -> Iterator[dict[str, Program]]:
-    """Every interpreter consumes in every way, each with topics of its own."""
-    with SideBySide() as together:
-        options = {"url": remembering_place.url, "token": remembering_place.token, "key_shared": False,
-                   "batch_index": True}  # fmt: skip
-        yield {
-            runtime.name: together.start(runtime, "consume_all_ways", {**options, "prefix": fresh_name("ways")})
-            for runtime in everyone()
-        }
-
-
-def test_we_consume_in_every_way(runtime: str, programs: dict[str, Program]) -> None:
-    program = programs[runtime]
-    program.finish(180)
-    source = (pathlib.Path(__file__).parent / "programs" / "consume_all_ways.py").read_text()
-    names = source[source.index("CHECKS = (") + 10 : source.index(")\n\n\nasync def main")].replace("\n", " ").split(",")
-    assert [record["name"] for record in program.of_kind("check")] == [name.strip() for name in names if name.strip()]
-
-
 @contextlib.asynccontextmanager
-async def ours(place: Place) -> Any:
+async def ours(place: Place) -> AsyncIterator[Client]:
     """A client of ours."""
     async with Client(place.url, authentication=AuthenticationToken(place.token)) as client:
         yield client
@@ -76,12 +55,13 @@ def fill(client: Any, topic: str, *batches: int, **options: Any) -> list[Any]:
     ids: list[Any] = []
     for size in batches:
         producer = client.create_producer(
-            topic, batching_enabled=size > 1, batching_max_messages=max(size, 2), batching_max_publish_delay_ms=60_000, **options
+            topic, batching_enabled=size > 1, batching_max_messages=max(size, 2),
+            batching_max_publish_delay_ms=60_000, **options,
         )
         done: list[Any] = []
         start = len(ids)
         for number in range(start, start + size):
-            producer.send_async(b"%d" % number, lambda _result, message_id: done.append(message_id))
+            producer.send_async(b"%d" % number, lambda _result, message_id, done=done: done.append(message_id))
         producer.flush()
         producer.close()
         assert len(done) == size
@@ -318,16 +298,15 @@ def test_what_we_cannot_read_is_reported_and_left_or_acknowledged(
             def warning(self, text: str, errors: list[str] = errors) -> None:
                 errors.append(text)
 
-        async def read(name: str, acknowledge: bool = acknowledge, log: Log = Log()) -> list[int]:
+        async def read(name: str, log: Log, acknowledge: bool = acknowledge) -> list[int]:
             token = AuthenticationToken(remembering_place.token)
             async with Client(remembering_place.url, authentication=token, logger=log) as mine, await mine.subscribe(
                 topic, name, initial_position=InitialPosition.Earliest, acknowledge_unreadable=acknowledge,
                 receiver_queue_size=2,
             ) as consumer:  # fmt: skip
-                found = await numbers(consumer, 2)
-                return found
+                return await numbers(consumer, 2)
 
-        assert asyncio.run(read(f"unreadable-{acknowledge}")) == [0, 1]
+        assert asyncio.run(read(f"unreadable-{acknowledge}", Log())) == [0, 1]
         assert [("compressed" in text, "chunked" in text) for text in errors[:3]] == [
             (True, False), (False, True), (False, True)]  # fmt: skip
         theirs = client.subscribe(topic, f"unreadable-{acknowledge}")

@@ -1,5 +1,7 @@
-"""Any interleaving of answers, refusals, losses and time on a handle's way to its broker: never stuck, never open twice,
-nothing left behind on a link, nothing confirmed."""
+"""Any interleaving of answers, refusals, losses and time on a handle's way to its broker.
+
+It is never stuck, never open twice, leaves nothing behind on a link, and confirms nothing.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,8 @@ class WayHome(RuleBasedStateMachine):
 
     @initialize(
         producer=strategies.sampled_from([True, True, False]), plain=strategies.sampled_from([True, True, False]),
-        partition=strategies.integers(-2, 1), speculation=strategies.sampled_from([1, 1, 1, 0]), token=strategies.sampled_from([None, b"secret"]),
+        partition=strategies.integers(-2, 1), speculation=strategies.sampled_from([1, 1, 1, 0]),
+        token=strategies.sampled_from([None, b"secret"]),
     )  # fmt: skip
     def begin(self, producer: bool, plain: bool, partition: int, speculation: int, token: bytes | None) -> None:
         """A handle that nobody has found a broker for."""
@@ -173,7 +176,10 @@ class WayHome(RuleBasedStateMachine):
         self.say(link, fake.CONNECTED, 1, "fake", 2, 21, 3, data.draw(strategies.sampled_from([None, 5242880])))
 
     @asked(fake.LOOKUP)
-    @rule(data=strategies.data(), response=strategies.sampled_from([0, 1, 1, 1, 1, 2, 3]), authoritative=strategies.booleans())
+    @rule(
+        data=strategies.data(), response=strategies.sampled_from([0, 1, 1, 1, 1, 2, 3]),
+        authoritative=strategies.booleans(),
+    )  # fmt: skip
     def answer_a_look_up(self, data: Any, response: int, authoritative: bool) -> None:
         """Redirect, Connect, Failed, or nothing that has a meaning; here, elsewhere or nowhere."""
         link, _, number = self.pick(data, (fake.LOOKUP,))
@@ -206,7 +212,8 @@ class WayHome(RuleBasedStateMachine):
             return
         link.is_open = link.is_open or kind > 0
         if abs(kind) == fake.PRODUCER:
-            self.say(link, fake.PRODUCER_SUCCESS, 1, number, 2, "made", 3, data.draw(strategies.sampled_from([None, 4])))
+            last = data.draw(strategies.sampled_from([None, 4]))
+            self.say(link, fake.PRODUCER_SUCCESS, 1, number, 2, "made", 3, last)
         else:
             self.say(link, fake.SUCCESS, 1, number)
 
@@ -306,10 +313,9 @@ class WayHome(RuleBasedStateMachine):
     @invariant()
     def nothing_left_behind(self) -> None:
         """A link that the handle has left knows nothing of it."""
-        core = getattr(self, "core", None)
         for link in self.links.values():
             connection = link.connection
-            if core.connection is not connection:
+            if self.core.connection is not connection:
                 assert not connection.handles and not connection._requests
                 assert connection.speculation <= 1
 

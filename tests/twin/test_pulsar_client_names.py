@@ -36,7 +36,6 @@ METHODS_LEFT_OUT = {
 PARAMETERS_LEFT_OUT = {
     "MessageId.deserialize.message_id_bytes": "named data here: there is one way to give it",
     "MessageId.deserialize.topic": "a message id of ours does not carry its topic",
-    "Consumer.acknowledge_cumulative.message": "",
 }
 
 

@@ -272,8 +272,34 @@ def test_a_late_success_after_the_timeout_leaves_nothing_open():
         core.sweep(ticks_add(fake.START, TIMEOUT))
         assert core.state == CLOSED
         assert broker.hear(core.close_kind)[1] == core.id
-        broker.say(fake.PRODUCER_SUCCESS, 1, number, 2, "late")
-        assert core.state == CLOSED and broker.connection.handles == {} and broker.heard() == []
+        broker.say(fake.PRODUCER_SUCCESS if make is fake.producer else fake.SUCCESS, 1, number, 2, "late")
+        # The broker may have handled the close before the opening.
+        again = broker.hear(core.close_kind)
+        assert again[1] == core.id and core.state == CLOSED and broker.connection.handles == {}
+        broker.say(fake.SUCCESS, 1, again[2])
+        assert broker.heard() == [] and broker.connection._requests == {}
+
+
+def test_a_late_answer_that_opens_nothing_is_ignored():
+    for kind in (fake.ERROR, fake.SUCCESS):
+        broker, core, number = _opening()
+        core.retry(PulsarError("not now"))
+        broker.hear(fake.CLOSE_PRODUCER)
+        if kind == fake.SUCCESS:
+            core.not_before = None
+            broker.attach(core)  # it is back: what is answered to its first opening no longer counts
+        broker.say(kind, 1, number, 2, 0, 3, "late")
+        assert broker.heard() == []
+
+
+def test_answers_that_never_come_are_not_waited_for_in_any_number():
+    broker, core = Broker(), fake.producer()
+    for _ in range(30):
+        core.not_before = None
+        broker.attach(core)
+        core.retry(PulsarError("not now"))
+        broker.hear(fake.CLOSE_PRODUCER)
+    assert len(broker.connection._requests) <= 8
 
 
 def test_an_established_handle_tries_again_after_a_step_that_took_too_long():

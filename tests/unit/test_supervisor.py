@@ -119,6 +119,49 @@ def test_a_topic_that_needs_one_link_too_many_waits_and_says_who_has_them():
     _with_bench(check, max_links=1)
 
 
+def test_who_waits_for_a_link_goes_on_the_moment_one_is_free():
+    async def check(bench):
+        at_one = await bench.adopt("at-one")
+        await bench.found(bench.link("one"), "pulsar://one:6650")
+        core = await bench.adopt("elsewhere")
+        await bench.found(bench.link("one"), "pulsar://three:6650")
+        while core.wait_before(bench.now) < 2000:  # in vain, until the next try is seconds away
+            await bench.run(core.wait_before(bench.now))
+            await bench.found(bench.link("one"), "pulsar://three:6650")
+            assert core.state == IDLE
+        bench.link("one").broker.heard()
+        at_one.start_close(bench.now)
+        await bench.run()
+        await bench.found(bench.link("one"), "pulsar://three:6650")
+        assert core.state == OPENING and bench.link("one") is None
+        assert bench.supervisor._starved == []
+
+    _with_bench(check, max_links=1)
+
+
+def test_the_deadline_of_a_new_link_is_watched_from_the_start():
+    pauses = []
+    genuine = room.wait
+
+    async def wait(event, milliseconds):
+        pauses.append(milliseconds)
+        await genuine(event, milliseconds)
+
+    async def check(bench):
+        core = fake.producer()
+        core.timeout = core._patience = 400000  # the handle's own deadlines are far away
+        bench.supervisor.adopt(core)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        assert core.state == LOOKING and pauses[-1] == bench.link("one").connection.sweep(bench.now)
+
+    room.wait = wait
+    try:
+        _with_bench(check)
+    finally:
+        room.wait = genuine
+
+
 def test_a_look_up_goes_over_any_link_there_is():
     async def check(bench):
         await bench.adopt("a")

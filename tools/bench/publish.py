@@ -16,19 +16,19 @@ SEND_BUFFER = 2 * 1024 * 1024
 BATCH_MESSAGES = 1000
 BATCH_BYTES = 128 * 1024
 
-if sys.implementation.name == "micropython":
-    ticks = time.ticks_ms
+# MicroPython's clock in seconds is a float of 30 bits on some of its ports.
+_ticks_ms = getattr(time, "ticks_ms", None)
+_ticks_diff = getattr(time, "ticks_diff", None)
 
-    def seconds_since(start):
-        """Seconds since `ticks()` gave `start`."""
-        return time.ticks_diff(time.ticks_ms(), start) / 1000
 
-else:
-    ticks = time.perf_counter
+def ticks():
+    """A point in time, for `seconds_since`."""
+    return _ticks_ms() if _ticks_ms else time.perf_counter()
 
-    def seconds_since(start):
-        """Seconds since `ticks()` gave `start`."""
-        return time.perf_counter() - start
+
+def seconds_since(start):
+    """Seconds since `ticks()` gave `start`."""
+    return _ticks_diff(ticks(), start) / 1000 if _ticks_diff else ticks() - start
 
 
 async def send_block(producer, payload, messages):

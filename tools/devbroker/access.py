@@ -3,7 +3,7 @@
 The order of the broker: the access mode is looked at first, the name after it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tools.devbroker.frames import Refused, ServerError
@@ -51,6 +51,8 @@ class Producer:
     request_id: int = 0
     """Of PRODUCER: the answer at the end of waiting repeats it."""
     schema_version: bytes = b""
+    properties: dict[str, str] = field(default_factory=dict)
+    """What PRODUCER says of its producer, for whoever looks."""
     is_waiting: bool = False
     is_closed: bool = False
 

@@ -62,6 +62,7 @@ def _attach(session: "Session", topic_name: TopicName, message: Any, has_probed:
         epoch=message.consumer_epoch if message.HasField("consumer_epoch") else None,
         key_shared=message.keySharedMeta,
         has_any_schema=takes_any_schema(message),
+        properties={pair.key: pair.value for pair in message.metadata},
     )
     holder = subscription.check(consumer, message.subType, message.durable)
     if holder is not None:

@@ -69,6 +69,8 @@ class Consumer:
     """Key_Shared only: the KeySharedMeta of SUBSCRIBE."""
     has_any_schema: bool = False
     """Whether it takes whatever schema the topic has (AutoConsume); such a consumer decides none."""
+    properties: dict[str, str] = field(default_factory=dict)
+    """What SUBSCRIBE says of its consumer, for whoever looks."""
     permits: int = 0
     """Messages it still takes; goes negative, since entries are never split."""
     pending: set[int] = field(default_factory=set)

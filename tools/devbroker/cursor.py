@@ -86,6 +86,10 @@ class Cursor:
         }
         self.read_index = max(self.read_index, before)
 
+    def forget_parts(self) -> None:
+        """Of batches acknowledged in part nothing is acknowledged any more: that is kept in a broker's memory only."""
+        self._unacknowledged_bits.clear()
+
     def rewind(self) -> None:
         """Read again from the first entry that is not acknowledged."""
         self.read_index = self.acknowledged_before

@@ -66,6 +66,7 @@ def _admit(session: "Session", topic_name: TopicName, message: Any) -> None:
         topic_epoch=message.topic_epoch if message.HasField("topic_epoch") else None,
         request_id=message.request_id,
         schema_version=schema_version,
+        properties={pair.key: pair.value for pair in message.metadata},
     )
     topic.check_access(producer)
     holder = topic.producers.get(producer.name)

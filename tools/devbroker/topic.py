@@ -318,6 +318,7 @@ class Topic:
         self._ledger_starts.append(len(self.entries))
         for subscription in list(self.subscriptions.values()):
             subscription.forget_consumers()
+            subscription.cursor.forget_parts()
             self.drop_if_unused(subscription)
 
 

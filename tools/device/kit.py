@@ -15,7 +15,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tools.private_apt import PrivateApt, Unavailable, architecture, find_archive, run
@@ -25,7 +25,8 @@ HERE = Path(__file__).resolve().parent
 FOLDER = ROOT / "build" / "device"
 BOOT_ROM_LOCK = ROOT / "requirements-device.txt"
 
-_SOURCES_SUITE = "trixie"
+# By its name and, where those lists fail their check, by its place in the row; the same for the compiler.
+_SOURCES_SUITES = ("trixie", "stable")
 _SOURCES = ("micropython", "lwip", "mbedtls")
 _SOURCES_IN_PACKAGES = ("pico-sdk-source", "tinyusb-source")
 # Where Debian's tree of MicroPython has an empty folder, and what belongs there.
@@ -36,7 +37,7 @@ _LIBRARIES = {
     "tinyusb": "packages/usr/src/tinyusb",
 }
 # An older release, since its programs run on later ones too. The C++ library itself (1.5 GB) is not needed.
-_COMPILER_SUITE = "bookworm"
+_COMPILER_SUITES = ("bookworm", "oldstable")
 _COMPILER = ("binutils-arm-none-eabi", "gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "libnewlib-dev",
              "libstdc++-arm-none-eabi-dev")
 _TARGET = "arm-none-eabi"
@@ -53,6 +54,7 @@ _PROGRAMS = {
     "node": "nodejs",
     "npm": "npm",
 }
+_OTHERS_KEPT = 1  # kits of other versions of this file, for who goes back and forth
 _UNPACK_SECONDS = 180
 _FETCH_SECONDS = 300
 
@@ -100,9 +102,10 @@ def fetch(say: Say) -> Path:
     target = folder()
     if target.is_dir():
         return target
-    for old in FOLDER.glob("kit-*"):
+    half = FOLDER / "half"
+    shutil.rmtree(half, ignore_errors=True)  # of a fetch that was cut short
+    for old in sorted(FOLDER.glob("kit-*"), key=os.path.getmtime)[:-_OTHERS_KEPT]:
         shutil.rmtree(old)
-    half = FOLDER / "kit-half"
     half.mkdir()
     _fetch_sources(half, say)
     _fetch_compiler(half, say)
@@ -116,12 +119,25 @@ def compiler_path(kit: Path) -> str:
     return f"{kit / 'compiler/usr/bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 
+def _open_apt(work: Path, suites: Iterable[str], sources: bool = False) -> PrivateApt:
+    """An apt in the new folder `work`, with the lists of the first of `suites` whose lists are in order."""
+    archive, problems = find_archive(), []
+    for suite in suites:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        apt = PrivateApt(work / "apt", architecture(64), archive)
+        try:
+            apt.update(suite, sources)
+            return apt
+        except Unavailable as problem:
+            problems.append(f"{suite}: {problem}")
+    raise Unavailable(f"{archive.address} has no lists that hold: " + "; ".join(problems))
+
+
 def _fetch_sources(kit: Path, say: Say) -> None:
-    say(f"fetching MicroPython's source and what it is built with from Debian {_SOURCES_SUITE} ...")
+    say("fetching MicroPython's source and what it is built with from Debian ...")
     work = kit / "work"
-    work.mkdir()
-    apt = PrivateApt(work / "apt", architecture(64), find_archive())
-    apt.update(_SOURCES_SUITE, sources=True)
+    apt = _open_apt(work, _SOURCES_SUITES, sources=True)
     for description in apt.download_sources(_SOURCES, work):
         # apt has checked the hashes of the files against its signed lists.
         name = description.name.partition("_")[0]
@@ -139,11 +155,9 @@ def _fetch_sources(kit: Path, say: Say) -> None:
 
 
 def _fetch_compiler(kit: Path, say: Say) -> None:
-    say(f"fetching the compiler for the board from Debian {_COMPILER_SUITE} (100 MB) ...")
+    say("fetching the compiler for the board from Debian (100 MB) ...")
     work, root = kit / "work", kit / "compiler"
-    work.mkdir()
-    apt = PrivateApt(work / "apt", architecture(64), find_archive())
-    apt.update(_COMPILER_SUITE)
+    apt = _open_apt(work, _COMPILER_SUITES)
     for package in apt.download_alone(_COMPILER, work):
         run(["dpkg", "-x", str(package), str(root)], _UNPACK_SECONDS)
     shutil.rmtree(work)

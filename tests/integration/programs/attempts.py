@@ -2,8 +2,8 @@
 
 Options: attempts, each with name, url, topic, client (options of Client), and one of these: producer (its options;
 sends `messages` numbered ones), subscription (which is only opened), partitions (whose names are asked for). `ca` is
-the authority's certificate in hexadecimal, `token` a token. `result` is the topic's name and what came of it; `errors` are those that
-belong to no call, `seconds` is how long it took.
+the authority's certificate in hexadecimal, `token` a token. `result` is the topic's name and what came of it; `errors`
+are those that belong to no call, `seconds` is how long it took.
 """
 import asyncio
 
@@ -49,7 +49,8 @@ async def _attempt(attempt):
             outcome = {"kind": "done", "result": await _try(client, attempt)}
     except (PulsarError, ValueError) as error:
         outcome = {
-            "kind": "refused", "type": error.__class__.__name__, "text": str(error), "code": getattr(error, "code", None)
+            "kind": "refused", "type": error.__class__.__name__, "text": str(error),
+            "code": getattr(error, "code", None),
         }
     seconds = ticks_diff(ticks_ms(), started) / 1000
     kind = outcome.pop("kind")

@@ -1,0 +1,507 @@
+"""Any interleaving of messages, takes, acknowledgements, redelivery, seeks, permits, lost links and closing: each message
+comes in order and once for each time it is sent; nothing is acknowledged that nobody is done with, and what is not
+acknowledged comes again; permits are never too many, never gone; nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import strategies
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import mpy_pulsar.endpoint
+import mpy_pulsar.features.receiving
+import mpy_pulsar.features.redelivery
+import mpy_pulsar.features.requests
+import mpy_pulsar.features.seeking
+from mpy_pulsar.consumer import make_consumer
+from mpy_pulsar.core.handle import CLOSED, IDLE, READY
+from mpy_pulsar.core.message_id import MessageId
+from mpy_pulsar.errors import ConnectError, PulsarError
+from mpy_pulsar.features.seeking import Seek
+from mpy_pulsar.port import ACK_GROUP
+from tests.twin.broker_model import World, bounded, look, patience, read_control
+from tests.twin.subscription_model import GARBAGE, LEDGER, NOT_SUPPORTED, Delivery, Entry, Subscription
+from tests.unit import fake_broker as fake
+from tests.unit.fake_broker import START, TIME, TIMEOUT, Broker, message_id
+
+_NACK_DELAY = 500
+_ROUNDS = 200
+_CODES = list(range(26))
+_MODULES = (
+    mpy_pulsar.endpoint, mpy_pulsar.features.receiving, mpy_pulsar.features.redelivery, mpy_pulsar.features.requests,
+    mpy_pulsar.features.seeking,
+)  # fmt: skip
+
+
+class ConsumerLife(RuleBasedStateMachine):
+    """A consumer, its application, the link, and the broker at its other end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(*_MODULES)
+        self.turn = 0
+        self.link: Any = None
+        self.pipe: list[Any] = []
+        """Commands that the broker is going to read."""
+        self.expected: list[tuple[Delivery, int]] = []
+        """What is to be taken, in this order."""
+        self.held: list[tuple[Any, Delivery, int]] = []
+        """Messages that the application has and is not done with."""
+        self.ids: list[tuple[MessageId, Entry, int]] = []
+        self.start: tuple[int, int] | None = None
+        """Entry and index of the place sought last."""
+        self.epoch = 0
+        self.leaked = 0
+        self.wanted = 0
+        self.calls: dict[Any, tuple[str, Any]] = {}
+
+    @initialize(
+        kind=strategies.integers(0, 3), permits=strategies.sampled_from([1, 2, 3, 5, 10, 100]), inclusive=strategies.booleans(),
+        partial=strategies.booleans(), remembers=strategies.booleans(), automatic=strategies.sampled_from([True, True, False]),
+        gives_up=strategies.booleans(), first=strategies.integers(0, 4), opened=strategies.sampled_from([True, True, False]),
+    )  # fmt: skip
+    def begin(
+        self, kind: int, permits: int, inclusive: bool, partial: bool, remembers: bool, automatic: bool, gives_up: bool, first: int, opened: bool,
+    ) -> None:  # fmt: skip
+        """A consumer of any kind."""
+        self.consumer: Any = make_consumer(
+            fake.TOPIC, 2, TIMEOUT, "sub", consumer_type=kind, receiver_queue_size=permits, consumer_name="me",
+            negative_ack_redelivery_delay_ms=_NACK_DELAY, start_message_id_inclusive=inclusive,
+            batch_index_ack_enabled=partial, auto_flow=automatic, acknowledge_unreadable=gives_up,
+        )  # fmt: skip
+        self.core: Any = self.consumer.core
+        self.core.plain = True
+        self.errors: list[Any] = []
+        self.core.report = self.errors.append
+        self.inclusive, self.partial, self.automatic, self.gives_up = inclusive, partial, automatic, gives_up
+        self.broker = Subscription(kind, permits, remembers)
+        for _ in range(first):
+            self.broker.publish("sound", 0)
+        if opened:
+            self.go_on_well(False)
+
+    # The application
+
+    def call(self, kind: str, content: Any, coroutine: Any) -> None:
+        """Somebody calls, and perhaps waits."""
+        if len(self.world.tasks) > 5:
+            coroutine.close()
+            return
+        task = self.world.loop.create_task(coroutine)
+        self.calls[task] = (kind, content)
+        self.world.tasks.append(task)
+        self.after()
+
+    def run(self, coroutine: Any) -> bool:
+        """A call that waits for nothing: did it succeed?"""
+        task = self.world.loop.create_task(coroutine)
+        self.world.loop.settle()
+        assert task.done()
+        if isinstance(task.exception(), PulsarError):
+            return False
+        task.result()
+        return True
+
+    def after(self) -> None:
+        """Look at what has ended, and at what the client says."""
+        self.turn += 1
+        if self.core.epoch != self.epoch:
+            self.epoch = self.core.epoch
+            self.expected = []  # it asked for all of it once more
+        for task in self.world.done():
+            kind, content = self.calls.pop(task)
+            if task.cancelled():
+                continue
+            error = task.exception()
+            assert error is None or isinstance(error, PulsarError), repr(error)
+            if kind == "receive" and error is None:
+                for message in task.result():
+                    self.taken(message)
+        self.listen()
+
+    def taken(self, message: Any) -> None:
+        """It is the next one, whole."""
+        assert self.expected, "it came out of nowhere"
+        delivery, index = self.expected.pop(0)
+        entry = delivery.entry
+        place = message.message_id()
+        assert message.producer_name() == str(delivery.number), "out of order, or void"
+        assert message.data() == entry.payload(index)
+        assert (place.entry_id(), place.batch_index(), place.batch_size()) == (
+            entry.number, index if entry.count else -1, entry.count
+        )
+        assert message.redelivery_count() == delivery.counts
+        self.wanted = max(self.wanted - 1, 0)
+        self.held.append((message, delivery, index))
+        self.ids.append((place, entry, index))
+
+    @rule(count=strategies.integers(1, 6))
+    def take(self, count: int) -> None:
+        """Whatever is there; nothing where nothing is to be there."""
+        for _ in range(count):
+            message = self.core.take()
+            if message is None:
+                assert self.core.state != READY or not self.expected, "a message is lost"
+                break
+            self.taken(message)
+        self.after()
+
+    @rule(most=strategies.integers(1, 3), milliseconds=strategies.sampled_from([0, 1000, None]))
+    def receive(self, most: int, milliseconds: int | None) -> None:
+        """Somebody waits for messages."""
+        self.call("receive", most, self.consumer.receive_batch(most, milliseconds))
+
+    @precondition(lambda self: self.world.tasks)
+    @rule(data=strategies.data())
+    def cancel(self, data: Any) -> None:
+        """Who waits is cancelled."""
+        task = data.draw(strategies.sampled_from(self.world.tasks))
+        if self.calls[task][0] == "receive":
+            task.cancel()
+        self.after()
+
+    @precondition(lambda self: self.held)
+    @rule(data=strategies.data(), how=strategies.sampled_from(["one", "one", "one", "id", "stored id", "entry", "all", "nack"]))
+    def acknowledge(self, data: Any, how: str) -> None:
+        """In any way, any message that was taken and not lost since."""
+        held = data.draw(strategies.sampled_from(self.held))
+        self.be_done_with(*held, how)
+        self.after()
+
+    def be_done_with(self, message: Any, delivery: Delivery, index: int, how: str) -> None:
+        """Acknowledge it; or have it sent again."""
+        entry = delivery.entry
+        consumer = self.consumer
+        what: Any = message
+        if how in ("id", "stored id"):
+            what = message.message_id()
+            if how == "stored id":
+                what = MessageId.deserialize(what.serialize())
+        done = {index}
+        before = [set(one.acknowledged) for one in self.broker.entries]
+        if how == "entry":
+            done = set(range(entry.size))
+        elif how == "all":
+            done = set(range(entry.size if index == entry.size - 1 else index + 1 if self.partial else 0))
+            if not self.broker.sharing:
+                for one in self.broker.entries[:entry.number]:
+                    one.acknowledged = set(range(one.size))
+        if how != "nack" and not (how == "all" and self.broker.sharing):
+            entry.acknowledged |= done
+        if how == "nack":
+            ran = self.run(consumer.negative_acknowledge(what))
+        elif how == "entry":
+            ran = self.run(consumer.acknowledge_entry(what))
+        elif how == "all":
+            ran = self.run(consumer.acknowledge_cumulative(what))
+        else:
+            ran = self.run(consumer.acknowledge(what))
+        if not ran:
+            for one, kept in zip(self.broker.entries, before):
+                one.acknowledged = kept
+            assert self.core.failure or (how == "all" and self.broker.sharing)
+        elif how != "nack":
+            self.held = [one for one in self.held if one[2] not in one[1].entry.acknowledged]
+
+    @rule()
+    def redeliver(self) -> None:
+        """All of it, please."""
+        try:
+            self.consumer.redeliver_unacknowledged_messages()
+        except PulsarError:
+            assert self.core.failure
+        else:
+            if self.core.state == READY:
+                self.expected = []
+        self.after()
+
+    @precondition(lambda self: not self.automatic)
+    @rule(permits=strategies.integers(1, 12))
+    def flow(self, permits: int) -> None:
+        """So many more."""
+        self.wanted += permits
+        self.consumer.flow(permits)
+        self.after()
+
+    @precondition(lambda self: self.broker.entries and not any(kind == "seek" for kind, _ in self.calls.values()))
+    @rule(data=strategies.data())
+    def seek(self, data: Any) -> None:
+        """To an entry, a message of a batch, or a time."""
+        number = data.draw(strategies.integers(0, len(self.broker.entries) - 1))
+        entry = self.broker.entries[number]
+        index = data.draw(strategies.integers(-1, entry.count - 1))
+        place: Any = MessageId(message_id(number), index, entry.count if index >= 0 else 0)
+        if data.draw(strategies.sampled_from([False, False, True])):
+            place = TIME + number
+        self.held, self.expected = [], []
+        self.call("seek", place, self.consumer.seek(place))
+
+    @rule()
+    def ask(self) -> None:
+        """For the last message's id."""
+        self.call("ask", None, self.consumer.get_last_message_id())
+
+    @precondition(lambda self: self.turn > 20 and self.turn % 4 == 0)
+    @rule(forever=strategies.booleans())
+    def close(self, forever: bool) -> None:
+        """The application has enough."""
+        self.call("close", None, self.consumer.unsubscribe() if forever else self.consumer.close())
+
+    # The link
+
+    def listen(self) -> None:
+        """What the client has to say goes on its way."""
+        if self.link:
+            control = self.link.connection.control
+            while control:
+                self.pipe.append(read_control(control.pop(0)))
+
+    @precondition(lambda self: self.core.state == IDLE)
+    @rule()
+    def attach(self) -> None:
+        """The supervisor puts it on a link once it may."""
+        self.pass_time(self.core.wait_before(self.world.now))
+        if self.core.state == IDLE and not self.core.wait_before(self.world.now):
+            if not self.link:
+                self.link = Broker(now=self.world.now)
+            self.core.attach(self.link.connection, self.world.now)
+        self.after()
+
+    def lose(self, error: PulsarError) -> None:
+        """The link is gone, with what it had still to bring."""
+        self.pipe, self.broker.answers, self.expected, self.held = [], [], [], []
+        self.broker.gone()
+        connection, self.link = self.link.connection, None
+        for handle in list(connection.handles.values()):
+            handle.lost(error, self.world.now)
+        self.after()
+
+    @precondition(lambda self: self.link)
+    @rule(arrive=strategies.integers(0, 5))
+    def lose_the_link(self, arrive: int) -> None:
+        """Some of what is on its way arrives, and is not answered."""
+        for _ in range(min(arrive, len(self.pipe))):
+            self.read()
+        self.lose(ConnectError("gone"))
+
+    # The broker
+
+    @rule(kind=strategies.sampled_from(["sound"] * 8 + ["oversize", *NOT_SUPPORTED, *GARBAGE]),
+          count=strategies.sampled_from([0, 0, 1, 2, 3, 5, 66]))  # fmt: skip
+    def publish(self, kind: str, count: int) -> None:
+        """By somebody."""
+        if kind in GARBAGE:
+            count = max(count, 2)
+        if kind in ("chunked", "no metadata"):
+            count = 0
+        self.broker.publish(kind, count)
+
+    @precondition(lambda self: self.broker.may_send())
+    @rule(count=strategies.integers(1, 6), corrupt=strategies.sampled_from([False] * 7 + [True]))
+    def broker_sends(self, count: int, corrupt: bool) -> None:
+        """As much as there are permits for."""
+        for _ in range(count):
+            if self.broker.may_send():
+                self.broker.send(corrupt)
+
+    def read(self, refuse: int = -1, closes: bool = True) -> None:
+        """The broker reads a command."""
+        name, command = self.pipe.pop(0)
+        self.broker.read(name, command, refuse, closes)
+        if name == "seek" and refuse < 0:
+            self.sought_at(command)
+
+    def sought_at(self, command: Any) -> None:
+        """From now on all behind that place is to be done with anew; what is before is done with."""
+        index, number = -1, command.message_publish_time - TIME
+        if command.HasField("message_id"):
+            number = command.message_id.entryId
+            (place,) = [content for kind, content in self.calls.values() if kind == "seek"] or [None]
+            index = place.batch_index() if place else -1
+        for entry in self.broker.entries:
+            entry.acknowledged = set(range(entry.size)) if entry.number < number else set()
+        if command.HasField("message_id"):
+            self.broker.entries[number].acknowledged = self.skipped(number, index)
+
+    def skipped(self, number: int, index: int) -> set[int]:
+        """The messages of the entry sought that are not delivered."""
+        entry = self.broker.entries[number]
+        if self.inclusive:
+            return set(range(max(index, 0) if entry.count else 0))
+        return set(range(min(index + 1, entry.size) if entry.count and index >= 0 else entry.size))
+
+    @precondition(lambda self: self.pipe)
+    @rule(count=strategies.integers(1, 6), refuse=strategies.sampled_from([-1] * 24 + _CODES), closes=strategies.sampled_from([True, True, False]))
+    def broker_reads(self, count: int, refuse: int, closes: bool) -> None:
+        """What came; a request may be refused."""
+        for _ in range(min(count, len(self.pipe))):
+            self.read(refuse, closes)
+
+    @precondition(lambda self: self.link and self.turn % 3 == 0)
+    @rule()
+    def broker_closes(self) -> None:
+        """The topic moves."""
+        self.broker.close()
+
+    @precondition(lambda self: self.broker.answers)
+    @rule(count=strategies.integers(1, 6))
+    def client_hears(self, count: int) -> None:
+        """What the broker says."""
+        for _ in range(count):
+            if self.broker.answers:
+                self.hear(self.broker.answers.pop(0))
+
+    def hear(self, one: Any) -> None:
+        """A broker in order never costs the link."""
+        self.link.now = self.world.now
+        listening = self.core.state == READY
+        if isinstance(one, Delivery):
+            if listening:
+                self.expect(one)
+            self.link.feed(one.frame())
+        else:
+            seek = self.seeking()
+            self.link.say(*one)
+            if seek and seek.done and seek.error is None:
+                self.begin_at(seek)
+            if not self.core.connection or self.core.state != READY:
+                self.expected = []
+                self.held = self.held if self.core.connection and listening else []
+        self.after()
+
+    def seeking(self) -> Any:
+        """The seek under way."""
+        for extra in self.core.extras:
+            if isinstance(extra, Seek):
+                return extra.call
+        return None
+
+    def begin_at(self, call: Any) -> None:
+        """The place is reached."""
+        self.start = None
+        if call.message_id:
+            self.start = (call.message_id.entry_id(), call.message_id.batch_index())
+
+    def expect(self, delivery: Delivery) -> None:
+        """What is to be taken of an entry that comes now."""
+        entry = delivery.entry
+        if delivery.corrupt or not entry.readable:
+            if delivery.corrupt:
+                self.leaked += delivery.cost - 1
+            if delivery.corrupt or entry.kind in GARBAGE or self.gives_up:
+                entry.acknowledged = set(range(entry.size))  # the client sees to it
+            if entry.kind == "malformed" and not delivery.corrupt and delivery.epoch >= self.core.epoch:
+                self.expect_messages(delivery, delivery.wanted[:-1] if entry.size - 1 in delivery.wanted else delivery.wanted)
+        elif delivery.epoch >= self.core.epoch:
+            self.expect_messages(delivery, delivery.wanted)
+
+    def expect_messages(self, delivery: Delivery, wanted: list[int]) -> None:
+        """These, but not what is before the place sought."""
+        if self.start and self.start[0] == delivery.entry.number:
+            gone = self.skipped(*self.start)
+            wanted = [index for index in wanted if index not in gone]
+            delivery.entry.acknowledged |= gone
+        self.expected += [(delivery, index) for index in wanted]
+
+    # Time
+
+    @rule(milliseconds=strategies.sampled_from([1, 50, 100, 100, 500, 31000]))
+    def pass_time(self, milliseconds: int) -> None:
+        """It goes by, and the supervisor looks."""
+        self.world.let_pass(milliseconds)
+        if self.link:
+            self.link.now = self.link.connection.now = self.world.now
+        if self.core.state != CLOSED:
+            state = self.core.state
+            assert self.core.sweep(self.world.now) > 0
+            if self.core.state != state:
+                self.expected, self.held = [], []
+        self.after()
+
+    # What always holds
+
+    @invariant()
+    def bounded(self) -> None:
+        """Few entries, few commands."""
+        if not hasattr(self, "core"):
+            return
+        core = self.core
+        assert len(core._queue) <= 2 * core.permits and len(core._acks) <= ACK_GROUP and len(core.extras) <= 8
+        assert not self.broker.permits > core.permits
+        if self.link:
+            bounded(self.link.connection)
+
+    def quiet(self) -> bool:
+        """Is nothing on its way?"""
+        return self.core.state == READY and not self.pipe and not self.broker.answers and self.broker.is_open
+
+    @invariant()
+    def permits(self) -> None:
+        """The broker has them, or they are those of what waits to be taken, or they wait to be given back."""
+        if hasattr(self, "core") and self.automatic and not self.leaked and self.quiet():
+            core = self.core
+            queued = sum(sum(flag != 2 for flag in entry.flags()[entry.index:]) for entry in core._queue)
+            assert self.broker.permits + queued + core._used == core.permits
+
+    # The end
+
+    def go_on_well(self, take: bool = True) -> None:
+        """From now on all is in order, until there is nothing to do. take: whatever comes is taken and acknowledged."""
+        for turn in range(_ROUNDS):
+            if self.core.state == IDLE:
+                self.attach()
+            while self.link and self.pipe:
+                self.read()
+            while take and self.broker.may_send():
+                self.broker.send()
+            while self.broker.answers:
+                self.hear(self.broker.answers.pop(0))
+            if self.core.state == CLOSED:
+                return
+            if take:
+                self.take(99)
+                for one in list(self.held):
+                    if one in self.held:
+                        self.be_done_with(*one, "one")
+                if not self.automatic and not self.wanted:
+                    self.flow(10)
+            self.pass_time(50)
+            if self.quiet() and not (take and (self.broker.may_send() or turn < 20)):
+                return
+        raise AssertionError("it never ends")
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "core"):
+                self.finish()
+        finally:
+            self.world.end()
+
+    def finish(self) -> None:
+        """All of it comes to its end."""
+        self.go_on_well()
+        if self.core.state != CLOSED:
+            self.all_done()
+            self.call("close", None, self.consumer.close())
+            self.go_on_well()
+        self.after()
+        assert self.core.state == CLOSED and not self.world.tasks, "somebody waits for ever"
+        with pytest.raises(PulsarError):
+            self.consumer.redeliver_unacknowledged_messages()
+
+    def all_done(self) -> None:
+        """Every message that can be read was delivered and acknowledged, and the broker knows."""
+        if self.leaked:
+            return  # an entry damaged on its way costs permits that nobody knows of
+        assert not any(kind != "receive" for kind, _ in self.calls.values()), "somebody waits for ever"
+        assert not self.broker.todo, "starved"
+        for entry in self.broker.entries:
+            if entry.readable or entry.kind in GARBAGE or self.gives_up:
+                assert self.broker.settled(entry), "not acknowledged: %d %s" % (entry.number, entry.kind)
+
+
+ConsumerLife.TestCase.settings = look(120, 40)
+TestConsumerLife = patience()(ConsumerLife.TestCase)

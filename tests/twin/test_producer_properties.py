@@ -1,0 +1,572 @@
+"""Any interleaving of sends, receipts, refusals, time-outs, lost links and closing: each message has one outcome, which
+is true; what is stored stands in order; memory stays bounded; nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import assume, strategies
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import mpy_pulsar.endpoint
+from mpy_pulsar.core.handle import CLOSED, CLOSING, IDLE, READY
+from mpy_pulsar.core.message_id import MessageId
+from mpy_pulsar.errors import AlreadyClosed, ConnectError, MessageTooBig, ProtocolError, PulsarError, QueueFull
+from mpy_pulsar.features.large import LargeProducer
+from mpy_pulsar.features.send_timeout import SendTimeout
+from mpy_pulsar.producer import Ticket
+from tests.twin.broker_model import NOWHERE, Sent, World, bounded, look, patience, read_control
+from tests.unit import fake_broker as fake
+from tests.unit.fake_broker import message_id
+
+_SEND_TIMEOUT = 1000
+_ROUNDS = 100
+_LARGEST = 5242880
+_IN_ORDER = ["store"] * 8
+_CODES = list(range(26))
+_END = b"."  # what damage changes
+
+
+class Outcome(Ticket):
+    """Hears of one batch, and notes what became of its messages."""
+
+    def __init__(self, life: ProducerLife) -> None:
+        super().__init__()
+        self.life = life
+        self.payloads: list[bytes] = []
+
+    def finish(self, message_id: bytes, size: int, error: PulsarError | None) -> None:
+        super().finish(message_id, size, error)
+        assert size == len(self.payloads) or (size == 0 and len(self.payloads) == 1)
+        for payload in self.payloads:
+            assert payload not in self.life.outcomes, "a second outcome"
+            self.life.outcomes[payload] = error
+            self.life.times[payload] = self.life.turn
+
+
+class ProducerLife(RuleBasedStateMachine):
+    """A producer, its application, the link, and the broker at its other end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(mpy_pulsar.endpoint)
+        self.turn = 0
+        self.link: Any = None
+        self.half: Any = None
+        """A frame of which half is written: buffer, start, end, the batch behind it, what is written."""
+        self.pipe: list[Any] = []
+        """What the broker is going to read: frames of SEND, and (name, command)."""
+        self.answers: list[tuple[Any, list[bytes]]] = []
+        """What the client is going to hear, and the messages that it refuses."""
+        self.accepted: list[bytes] = []
+        self.outcomes: dict[bytes, PulsarError | None] = {}
+        self.times: dict[bytes, int] = {}
+        self.calls: dict[Any, tuple[str, Any]] = {}
+        self.own: dict[bytes, int] = {}
+        self.unwatched: set[bytes] = set()
+        """Messages whose refusal only a flush can tell."""
+        self.told = -1
+        """When a flush told of one last."""
+        self.stored: list[bytes] = []
+        self.places: dict[bytes, tuple[int, int, int]] = {}
+        self.unheard: set[bytes] = set()
+        """Messages refused by an answer that a lost link has swallowed: no client can tell."""
+        self.moved: set[bytes] = set()
+        self.frames: dict[int, bytes] = {}
+        self.damaged = False
+        self.listening = False
+        """Does the broker take what this producer sends?"""
+        self.highest = self.session = -1
+        self.confirmed: set[int] = set()
+        self.number = 0
+
+    @initialize(
+        size=strategies.sampled_from([500, 700, 1200, 4000]), slots=strategies.integers(1, 5),
+        messages=strategies.integers(1, 4), delay=strategies.sampled_from([0, 0, 40]),
+        pending=strategies.sampled_from([0, 0, 1, 2, 5]), timeout=strategies.booleans(), first=strategies.sampled_from([0, 0, 7]),
+        known=strategies.sampled_from([-1, -1, 5, (1 << 28) - 3, (1 << 56) - 3]), batching=strategies.sampled_from([True, True, False]),
+        block=strategies.sampled_from([True, True, False]), weeds_out=strategies.booleans(), persistent=strategies.sampled_from([True, True, False]),
+        largest=strategies.sampled_from([_LARGEST, _LARGEST, 300]), opened=strategies.sampled_from([True, True, False]),
+    )  # fmt: skip
+    def begin(
+        self, size: int, slots: int, messages: int, delay: int, pending: int, timeout: bool, first: int, known: int,
+        batching: bool, block: bool, weeds_out: bool, persistent: bool, largest: int, opened: bool,
+    ) -> None:  # fmt: skip
+        """A producer of any kind."""
+        self.core: Any = fake.producer(size=size, slots=slots, messages=messages, delay=delay, first=first)
+        self.ring = self.core.ring
+        if pending:
+            self.ring.max_pending = pending
+        if timeout:
+            SendTimeout(self.core, _SEND_TIMEOUT)
+        if not persistent:
+            self.core.topic = "non-persistent://public/default/t"
+        self.producer: Any = LargeProducer(self.core, batching, block)
+        self.producer.ticket = self.ticket
+        self.persistent = persistent
+        self.weeds_out = weeds_out and persistent
+        self.highest = self.known = known if self.weeds_out else -1
+        self.messages, self.largest = messages, largest
+        self.confirmed = {-1, first - 1, self.known}
+        if opened:
+            self.go_on_well()
+
+    # The application
+
+    def ticket(self, batch: int) -> Outcome:
+        """What Producer.ticket does, and whose message it is that was taken last."""
+        ticket = self.core.tickets.get(batch)
+        if ticket is None:
+            ticket = self.core.tickets[batch] = Outcome(self)
+        kind, content = self.calls.get(asyncio.current_task(), ("", None)) if self.world.loop.is_running() else ("", None)
+        if kind == "send":
+            self.accept(content[0], ticket)
+        elif kind == "batch":
+            self.accept(content[0].pop(0), ticket)
+        return ticket
+
+    def accept(self, payload: bytes, ticket: Outcome) -> None:
+        """The ring has taken it."""
+        assert payload not in self.accepted
+        self.accepted.append(payload)
+        ticket.payloads.append(payload)
+
+    def payload(self, size: int) -> bytes:
+        """A message unlike all others."""
+        self.number += 1
+        return b"%d:" % self.number + bytes(size) + _END
+
+    def size_of(self, data: Any) -> int:
+        """Bytes: of a small message, of one that fills the ring, of one larger than that."""
+        whole = len(self.ring.buffer)
+        return data.draw(strategies.sampled_from([0, 0, 10, 60, whole // 3, whole - 220, whole + 50]))
+
+    def call(self, kind: str, content: Any, coroutine: Any) -> None:
+        """Somebody calls, and perhaps waits."""
+        if len(self.world.tasks) > 8:
+            coroutine.close()
+            return
+        task = self.world.loop.create_task(coroutine)
+        self.calls[task] = (kind, content)
+        self.world.tasks.append(task)
+        self.after()
+
+    @rule(data=strategies.data())
+    def send_nowait(self, data: Any) -> None:
+        """With what `has_room` says of it."""
+        payload = self.payload(self.size_of(data))
+        room = self.producer.has_room(len(payload))
+        try:
+            self.producer.send_nowait(payload)
+        except QueueFull:
+            assert not room and not self.ring.idle()
+        except (MessageTooBig, AlreadyClosed) as error:
+            assert not room
+            assert self.core.failure or self.ring.failure or len(payload) + 120 > self.largest, error
+        except PulsarError:
+            assert self.core.failure
+        else:
+            self.accept(payload, self.ticket(self.ring.last_batch()))
+            self.unwatched.add(payload)
+        self.after()
+
+    @rule(data=strategies.data(), kind=strategies.sampled_from(["bare", "bare", "key", "id", "at"]))
+    def send(self, data: Any, kind: str) -> None:
+        """Any kind of message, by somebody who waits."""
+        content = self.payload(self.size_of(data))
+        fields: dict[str, Any] = {}
+        if kind == "key":
+            fields = {"partition_key": "k", "properties": {"p": "v"}}
+        elif kind == "at":
+            fields = {"deliver_at": fake.TIME + 5000}
+        elif kind == "id" and self.core.established:
+            highest = max([self.highest, self.core.last_own, (self.ring.sequence_high << 28) + self.ring.sequence])
+            fields = {"sequence_id": max(0, highest + data.draw(strategies.integers(-1, 6)))}
+            self.own[content] = fields["sequence_id"]
+        self.call("send", (content,), self.producer.send(content, **fields))
+
+    @rule(data=strategies.data(), count=strategies.integers(1, 5))
+    def send_batch(self, data: Any, count: int) -> None:
+        """Several at once."""
+        contents = [self.payload(self.size_of(data)) for _ in range(count)]
+        self.call("batch", (list(contents), contents), self.producer.send_batch(contents))
+
+    @rule()
+    def flush(self) -> None:
+        """Somebody waits for all there is."""
+        self.call("flush", list(self.accepted), self.producer.flush())
+
+    @rule(data=strategies.data())
+    def room(self, data: Any) -> None:
+        """Somebody waits for room."""
+        self.call("room", None, self.producer.room(self.size_of(data)))
+
+    @precondition(lambda self: self.world.tasks)
+    @rule(data=strategies.data())
+    def cancel(self, data: Any) -> None:
+        """Who waits is cancelled."""
+        data.draw(strategies.sampled_from(self.world.tasks)).cancel()
+        self.after()
+
+    @precondition(lambda self: self.turn > 20 and self.turn % 4 == 0)
+    @rule()
+    def close(self) -> None:
+        """The application has enough."""
+        self.call("close", list(self.accepted), self.producer.close())
+
+    def after(self) -> None:
+        """Look at the calls that have ended."""
+        self.turn += 1
+        ended = self.world.done()
+        if any(self.calls[task][0] in ("flush", "close") and (task.cancelled() or task.exception()) for task in ended):
+            self.told = self.turn
+        for task in ended:
+            kind, content = self.calls.pop(task)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            assert error is None or isinstance(error, (PulsarError, ValueError, asyncio.CancelledError)), repr(error)
+            if isinstance(error, asyncio.CancelledError):
+                self.unwatched.update(content[-1:] if kind == "send" else content[-1] if kind == "batch" else [])
+            elif kind == "send":
+                self.answered(content[0], error, task)
+            elif kind == "batch" and error and str(error) not in map(str, map(self.outcomes.get, content[1])):
+                self.unwatched.update(content[1])  # it ended before all were taken
+            elif kind == "batch" and not error:
+                for payload, place in zip(content[1], task.result()):
+                    assert self.outcomes[payload] is None
+                    self.right_place(payload, place)
+            elif kind in ("flush", "close"):
+                self.flushed(kind, content, error)
+        self.listen()
+
+    def answered(self, payload: bytes, error: BaseException | None, task: Any) -> None:
+        """What `send` says is what became of the message."""
+        if payload not in self.accepted:
+            assert error is not None
+            return
+        outcome = self.outcomes[payload]
+        assert str(outcome) == str(error)
+        if error is None:
+            self.right_place(payload, task.result())
+
+    def right_place(self, payload: bytes, place: MessageId) -> None:
+        """The id is that of the stored message, or of none."""
+        if place.entry_id() >= 0 and self.persistent:
+            assert (place.entry_id(), place.batch_index(), place.batch_size()) == self.places[payload]
+
+    def flushed(self, kind: str, before: list[bytes], error: BaseException | None) -> None:
+        """A flush has waited for all there was, and told of refusals that nobody else hears of."""
+        if kind == "flush" or error is None:
+            assert all(payload in self.outcomes for payload in before)
+        if any(call[0] == "close" for call in self.calls.values()):
+            return  # which tells of it at its end
+        for payload in before:
+            if payload in self.unwatched and self.outcomes.get(payload):
+                closed = isinstance(self.outcomes[payload], AlreadyClosed)
+                assert closed or self.told >= self.times[payload], "a refusal that nobody was told of"
+
+    # The link
+
+    def listen(self) -> None:
+        """What the client has to say goes on its way; never in the middle of a frame."""
+        if self.link and not self.half:
+            control = self.link.connection.control
+            while control:
+                self.pipe.append(read_control(control.pop(0)))
+
+    def new_link(self) -> None:
+        """A link to a broker in order."""
+        self.link = fake.Broker(now=self.world.now, connected=False)
+        self.link.connection.speculation = 0
+        self.link.connection.start("none", None)
+        self.link.say(fake.CONNECTED, 1, "fake", 2, 21, 3, self.largest)
+        self.link.connection.control.clear()
+
+    @precondition(lambda self: self.core.state == IDLE and not self.half)
+    @rule()
+    def attach(self) -> None:
+        """The supervisor puts it on a link once it may."""
+        self.pass_time(self.core.wait_before(self.world.now))
+        if self.core.state == IDLE and not self.core.wait_before(self.world.now):
+            if not self.link:
+                self.new_link()
+            self.core.attach(self.link.connection, self.world.now)
+        self.after()
+
+    def lose(self, error: PulsarError) -> None:
+        """The link is gone, with what it had still to bring."""
+        for _, payloads in self.answers:
+            self.unheard.update(payloads)
+        self.pipe, self.answers, self.half, self.listening = [], [], None, False
+        connection, self.link = self.link.connection, None
+        for handle in list(connection.handles.values()):
+            handle.lost(error, self.world.now)
+        self.after()
+
+    @precondition(lambda self: self.link)
+    @rule(arrive=strategies.integers(0, 5))
+    def lose_the_link(self, arrive: int) -> None:
+        """Some of what is on its way arrives, and is not answered."""
+        for _ in range(min(arrive, len(self.pipe))):
+            self.read("store", 0)
+        self.lose(ConnectError("gone"))
+
+    @precondition(lambda self: self.link and not self.half)
+    @rule()
+    def write_half(self) -> None:
+        """The socket takes half a frame."""
+        slot = self.core.next_frame(self.link.clock, self.world.now)
+        if slot >= 0:
+            start, end = self.ring.frame_start(slot), self.ring.frame_end(slot)
+            middle = (start + end) // 2
+            self.half = (self.ring.out, middle, end, self.ring.unsent, bytes(self.ring.out[start:middle]))
+        self.after()
+
+    @precondition(lambda self: self.link)
+    @rule(count=strategies.integers(1, 4))
+    def write(self, count: int) -> None:
+        """The socket takes a frame or more."""
+        if self.half:
+            buffer, start, end, behind, written = self.half
+            self.half = None
+            if self.ring.oldest >= behind:
+                self.lose(ConnectError("a message's receipt came while it was written"))
+                return
+            self.pipe.append(written + bytes(buffer[start:end]))
+            self.listen()
+        for _ in range(count):
+            slot = self.core.next_frame(self.link.clock, self.world.now)
+            if slot < 0:
+                break
+            self.pipe.append(bytes(self.ring.out[self.ring.frame_start(slot):self.ring.frame_end(slot)]))
+        self.after()
+
+    @precondition(lambda self: any(isinstance(one, bytes) for one in self.pipe))
+    @rule(data=strategies.data())
+    def damage_on_the_way(self, data: Any) -> None:
+        """A bit of a frame's content changes."""
+        index = data.draw(strategies.sampled_from([n for n, one in enumerate(self.pipe) if isinstance(one, bytes)]))
+        frame = self.pipe[index]
+        self.pipe[index] = frame[:-1] + bytes([frame[-1] ^ 64])
+
+    @precondition(lambda self: self.ring.oldest < self.ring.unsent and not self.half)
+    @rule()
+    def damage_in_memory(self) -> None:
+        """A bit of a frame in flight changes here."""
+        slot = self.ring.oldest % self.ring._slots
+        buffer = self.ring.own.get(slot, self.ring.buffer)
+        buffer[self.ring.frame_end(slot) - 1] ^= 64
+        self.damaged = True
+
+    # The broker
+
+    @precondition(lambda self: self.pipe)
+    @rule(count=strategies.integers(1, 6), what=strategies.sampled_from([*_IN_ORDER, "refuse", "refuse", "drop", "push"]),
+          code=strategies.sampled_from([22, 22, 9, 2, 0, 6, 7, *_CODES]))  # fmt: skip
+    def broker_reads(self, count: int, what: str, code: int) -> None:
+        """What came; the first of it may be refused."""
+        for _ in range(min(count, len(self.pipe))):
+            self.read(what, code)
+            what = "store"
+
+    def read(self, what: str, code: int) -> None:
+        """One command or frame."""
+        one = self.pipe.pop(0)
+        if isinstance(one, bytes):
+            self.read_send(Sent(one), what, code)
+            return
+        name, command = one
+        refused = what == "refuse" and name not in ("close_producer", "lookupTopic")
+        if refused:
+            self.answer(fake.ERROR, 1, command.request_id, 2, code, 3, "no")
+        elif name == "lookupTopic":
+            self.answer(fake.LOOKUP_RESPONSE, 1, fake.HERE, 3, 1, 4, command.request_id)
+        elif name == "producer":
+            self.listening = True
+            self.session = -1
+            last = self.highest if self.weeds_out else -1
+            self.answer(fake.PRODUCER_SUCCESS, 1, command.request_id, 2, "made", 3, last)
+        elif name == "close_producer":
+            self.listening = False
+            self.answer(fake.SUCCESS, 1, command.request_id)
+        else:
+            raise AssertionError(name)
+
+    def answer(self, kind: int, *pairs: Any, refused: list[bytes] | None = None) -> None:
+        """Something is on its way to the client."""
+        self.answers.append(((kind, *pairs), refused or []))
+
+    def read_send(self, sent: Sent, what: str, code: int) -> None:
+        """Store a frame, or not."""
+        assert len(sent.payloads) <= self.messages
+        if not self.listening:
+            return
+        assert sent.first > self.session, "an id that does not rise"
+        self.session = sent.last
+        known = self.frames.get(sent.first)
+        if sent.sound:
+            assert sent.size <= self.largest and sent.metadata.producer_name == "made"
+            assert known in (None, sent.frame), "not the frame of before"
+            self.frames[sent.first] = sent.frame
+            (wanted,) = {self.own.get(payload, sent.first) for payload in sent.payloads}
+            assert wanted == sent.first or sent.payloads[0] in self.moved
+        refused = [payload[:-1] + _END for payload in sent.payloads]
+        if not sent.sound or (what == "refuse" and code == 9):
+            self.moved.update(refused)
+            self.answer(fake.SEND_ERROR, 1, 1, 2, sent.last, 3, 9, 4, "checksum", refused=refused)
+        elif what == "refuse" or what == "push":
+            self.listening = code == 22
+            if what == "push" and code != 22 and self.weeds_out:
+                self.highest = max(self.highest, sent.last)
+            self.answer(fake.SEND_ERROR, 1, 1, 2, sent.last, 3, code, 4, "no", refused=refused)
+        elif (self.weeds_out and sent.first <= self.highest) or (what == "drop" and known is None):
+            self.receipt(sent, NOWHERE)
+        else:
+            self.highest = max(self.highest, sent.last)
+            self.stored += sent.payloads
+            for index, payload in enumerate(sent.payloads):
+                place = (index, len(sent.payloads)) if sent.batched else (-1, 0)
+                self.places[payload] = (len(self.stored), *place)
+            self.receipt(sent, len(self.stored) if self.persistent else 0)
+
+    def receipt(self, sent: Sent, entry: int) -> None:
+        """It is on its way."""
+        self.confirmed.add(sent.last)
+        ledger = NOWHERE if entry == NOWHERE else 7 if self.persistent else 0
+        self.answer(fake.SEND_RECEIPT, 1, 1, 2, sent.first, 3, message_id(entry, ledger), 4, NOWHERE)
+
+    @precondition(lambda self: self.link and self.listening and self.turn % 3 == 0)
+    @rule()
+    def broker_closes(self) -> None:
+        """The topic moves."""
+        self.listening = False
+        self.answer(fake.CLOSE_PRODUCER, 1, 1, 2, fake.NO_REQUEST)
+
+    @precondition(lambda self: self.answers)
+    @rule(count=strategies.integers(1, 6), twice=strategies.booleans())
+    def client_hears(self, count: int, twice: bool) -> None:
+        """What the broker says; receipts perhaps twice."""
+        for _ in range(count):
+            if self.answers:
+                pairs, payloads = self.answers.pop(0)
+                if not self.core.connection:
+                    self.unheard.update(payloads)  # there is nobody to hear it
+                self.say(*pairs)
+                if twice and pairs[0] == fake.SEND_RECEIPT and self.link:
+                    self.say(*pairs)
+
+    def say(self, *pairs: Any) -> None:
+        """A broker in order never costs the link."""
+        self.link.now = self.world.now
+        self.link.say(*pairs)
+        self.after()
+
+    @precondition(lambda self: self.core.state == READY and self.turn % 3 == 0)
+    @rule(ahead=strategies.sampled_from([1, 2, 50]))
+    def receipt_out_of_step(self, ahead: int) -> None:
+        """For what is not the oldest."""
+        ring = self.ring
+        assume(ring.oldest < ring.unsent)
+        first = ring._sequences[ring.oldest % ring._slots]
+        try:
+            self.say(fake.SEND_RECEIPT, 1, 1, 2, first + ahead, 3, message_id(1), 4, NOWHERE)
+        except ProtocolError as error:
+            self.lose(error)
+        else:
+            raise AssertionError("taken")
+
+    # Time
+
+    @rule(milliseconds=strategies.sampled_from([1, 40, 100, 400, 400, _SEND_TIMEOUT, 31000]))
+    def pass_time(self, milliseconds: int) -> None:
+        """It goes by, and the supervisor looks."""
+        self.world.let_pass(milliseconds)
+        if self.link:
+            self.link.now = self.link.connection.now = self.world.now
+            self.link.clock.update(self.world.now)
+        if self.core.state != CLOSED:
+            wait = self.core.sweep(self.world.now)
+            assert wait > 0
+        self.after()
+
+    # What always holds
+
+    @invariant()
+    def bounded(self) -> None:
+        """Numbers in order, lists short."""
+        if not hasattr(self, "core"):
+            return
+        ring, core = self.ring, self.core
+        assert ring.oldest <= ring.unsent <= ring.open <= ring.oldest + ring._slots
+        held = [number for number in range(ring.oldest, ring.open) if ring.holds(number)]
+        assert ring.pending == sum(ring.size_of(number) or 1 for number in held)
+        assert ring.pending + ring._count <= ring.max_pending
+        assert set(core.tickets) <= {*held, ring.open}
+        slots = ring._slots
+        assert len(core.suspects) <= slots and len(core.damaged) <= slots and len(core.requeued) <= slots
+        assert set(ring.own) <= {number % slots for number in range(ring.oldest, ring.open)}
+        assert core.last_sequence_id() in self.confirmed
+        if self.link:
+            bounded(self.link.connection)
+
+    @invariant()
+    def true(self) -> None:
+        """No outcome is a lie."""
+        for payload, error in self.outcomes.items():
+            if error is None:
+                assert payload in self.stored or payload in self.unheard or self.own.get(payload, NOWHERE) <= self.known, "confirmed and lost: %r" % payload[:9]
+            elif "unknown" not in str(error):
+                assert payload not in self.stored, "stored, and the error denies it: %s" % error
+
+    # The end
+
+    def go_on_well(self) -> None:
+        """From now on all is in order, until there is nothing to do."""
+        for _ in range(_ROUNDS):
+            if self.core.state == IDLE and not self.half:
+                self.attach()
+            if self.link:
+                self.write(4)
+            while self.link and self.pipe:
+                self.read("store", 0)
+            if self.answers:
+                self.client_hears(99, False)
+            if self.core.state == READY and not self.listening:
+                self.lose(ConnectError("it does not listen"))
+            if self.core.state == CLOSED or (self.core.state == READY and self.ring.idle() and not self.pipe):
+                break
+            self.pass_time(50)
+        else:
+            raise AssertionError("it never ends")
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "core"):
+                self.finish()
+        finally:
+            self.world.end()
+
+    def finish(self) -> None:
+        """All of it comes to its end."""
+        self.go_on_well()
+        if self.core.state != CLOSED:
+            assert self.ring.idle() and not self.ring.own and not self.core.tickets and self.ring.pending == 0
+            assert not self.world.tasks, "somebody waits for ever"
+            assert all(payload in self.outcomes for payload in self.accepted)
+            self.call("close", list(self.accepted), self.producer.close())
+            self.go_on_well()
+        self.after()
+        assert self.core.state == CLOSED and not self.world.tasks, "somebody waits for ever"
+        assert all(payload in self.outcomes for payload in self.accepted), "without an outcome"
+        self.true()
+        order = [self.accepted.index(one) for one in dict.fromkeys(self.stored) if one not in self.moved]
+        assert order == sorted(order), "out of order"
+        if self.weeds_out:
+            assert len(set(self.stored)) == len(self.stored), "stored twice"
+        with pytest.raises(PulsarError):
+            self.producer.send_nowait(b"too late")
+
+
+ProducerLife.TestCase.settings = look(120, 40)
+TestProducerLife = patience()(ProducerLife.TestCase)
