@@ -7,6 +7,7 @@ from ..port import READ_BUFFER, collect, const, ticks_ms
 from .stream import WRITE_MOST, connect, forget, readable, sleep_ms, wait, window, writable
 
 _FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER in core.handle)
+_NO_MEMORY = ConnectError("a link was lost, and no memory is left to say more")  # so it is made before
 
 
 class Link:
@@ -44,20 +45,27 @@ class Link:
     async def _guard(self, loop):
         try:
             await loop
-        except PulsarError as error:
-            self.fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
             collect()
-            failure = ConnectError("lost: %s: %s" % (error.__class__.__name__, str(error).strip()))
-            if self._stream and not self.connection.connected:
-                try:
-                    from ..features.refused_link import explain
+            try:
+                failure = error
+                if not isinstance(error, PulsarError):
+                    failure = ConnectError("lost: %s: %s" % (error.__class__.__name__, str(error).strip()))
+                    if self._stream and not self.connection.connected:
+                        failure = self._explained(error, failure)
+                self.fail(failure)
+            except MemoryError:
+                self.error = self.error or _NO_MEMORY
+                self._supervisor.attend()
 
-                    failure = explain(self._stream, self.connection, self._supervisor.tls, error, failure)
-                except MemoryError:
-                    pass
-            self.fail(failure)
+    def _explained(self, error, failure):
+        try:
+            from ..features.refused_link import explain
+
+            return explain(self._stream, self.connection, self._supervisor.tls, error, failure)
+        except MemoryError:
+            return failure
 
     def fail(self, error):
         """It is of no more use; `error` becomes the link's, with its address."""

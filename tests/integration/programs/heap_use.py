@@ -13,12 +13,12 @@ def used():
 
 
 async def settled(bound=0):
-    """Bytes in use once they are at most `bound`, or, after two seconds, the least there was meanwhile.
+    """Bytes in use once they are at most `bound`, or, after some time, the least there was meanwhile.
 
     What is on its way out, such as acknowledgements that wait for others, is no leak.
     """
     least = used()
-    for _ in range(20):
+    for _ in range(50 if bound else 6):
         if least <= bound:
             break
         await asyncio.sleep(0.1)
