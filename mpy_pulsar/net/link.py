@@ -8,7 +8,8 @@ from .stream import WRITE_MOST, connect, forget, readable, sleep_ms, wait, windo
 
 _FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER in core.handle)
 
-NO_MEMORY = ConnectError("no memory left; the link is made again")
+# Made before it is needed.
+NO_MEMORY = ConnectError("a link is made again, and no memory is left to say more")
 
 
 class Link:

@@ -52,7 +52,6 @@ def test_everything_public_is_in_a_bundle_of_both() -> None:
 
 @pytest.mark.parametrize(("source", "word"), [
     ("def f(x, name):\n    return getattr(x, name)", "write the attribute out"),
-    ("class A:\n    def f(self):\n        self.own = 1\ndef f(x):\n    return hasattr(x, 'own')", "of mpy_pulsar"),
     ("def f():\n    return globals()", "sees names"),
     ("def f(x):\n    return x.__dict__", "reads __dict__"),
     ("def f(kind):\n    return kind.__name__", "reads __name__"),
@@ -91,7 +90,7 @@ def test_a_name_of_somebody_else_is_named() -> None:
     "def f(content):\n    return content.__class__ is str",
     "def f(x):\n    try:\n        return x()\n    except OSError as error:\n        return error.__class__.__name__",
     "def f(name):\n    import network\n    return hasattr(network, name)",
-    "class A:\n    def send(self):\n        return 1\ndef f(x):\n    return hasattr(x, 'send')",
+    "class A:\n    def f(self):\n        self.own = 1\ndef f(x):\n    return hasattr(x, 'own') or getattr(x, 'own', 1)",
     "def f(context):\n    context.verify_mode = 1",
     "def f(producer):\n    producer.from_irq = 1",
 ])  # fmt: skip

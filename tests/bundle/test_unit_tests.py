@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import ast
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing
+from tools import interpreters
 from tools.bundle.__main__ import write
 from tools.bundle.building import build
 from tools.bundle.scopes import BundleError
@@ -49,38 +52,48 @@ def names_in(name: str) -> list[str]:
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
 
 
-def run(micropython: Interpreter, folder: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run those functions of the bundle in `folder`."""
+NAMES = [test for name in FILES for test in names_in(name)]
+
+
+def run(entry: Interpreter, folder: Path, names: list[str]) -> tuple[int, list[str]]:
+    """Run those functions of the bundle in `folder`: the exit code, and the lines that the tests gave."""
     (folder / "runner.py").write_text(_RUNNER)
     environment = environment_of({"MICROPYPATH": search_path(folder)})
-    return subprocess.run(micropython.argv(["runner.py"], heap="16M"), env=environment, cwd=folder, text=True,
+    done = subprocess.run(entry.argv(["runner.py"], heap="16M"), env=environment, cwd=folder, text=True,
                           input="\n".join(names), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100)
+    return done.returncode, done.stdout.splitlines()
 
 
 @pytest.fixture(scope="session")
-def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package and the unit tests as one module, and the vectors beside it."""
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, list[str]]]:
+    """By interpreter: what came of the package and the unit tests as one module; they run side by side."""
     folder = tmp_path_factory.mktemp("bundled")
     extra = {f"tests.unit.{name}": names_in(name) for name in FILES}
     write(build(ROOT, SETS["both"], extra=extra, folders={"tests": ROOT}, kept=BY_TEXT), folder)
     (folder / "vectors").symlink_to(ROOT / "tests" / "vectors")
-    return folder
+    entries = interpreters.found()
+    with ThreadPoolExecutor() as pool:
+        return dict(zip([entry.name for entry in entries], pool.map(lambda one: run(one, folder, NAMES), entries),
+                        strict=True))
 
 
-def test_the_unit_tests_pass_when_bundled(micropython: Interpreter, bundled: Path) -> None:
-    names = [test for name in FILES for test in names_in(name)]
-    assert len({*names}) == len(names), "two unit tests of one name; call one of them otherwise"
-    done = run(micropython, bundled, names)
-    assert done.returncode == 0 and done.stdout.splitlines() == [f"passed {name}" for name in names], done.stdout
+def test_the_unit_tests_pass_when_bundled(
+    micropython: Interpreter, outcomes: dict[str, tuple[int, list[str]]]
+) -> None:
+    assert len({*NAMES}) == len(NAMES), "two unit tests of one name; call one of them otherwise"
+    status, lines = outcomes[micropython.name]
+    passed = [f"passed {name}" for name in NAMES]
+    assert [line for line in lines if line not in passed] == []
+    assert status == 0 and lines == passed
 
 
 @pytest.mark.parametrize("name", sorted(NOT_BUNDLED))
 def test_what_cannot_be_bundled_is_refused(name: str) -> None:
     with pytest.raises(BundleError):
-        build(ROOT, SETS["both"], extra={f"tests.unit.{name}": names_in(name)}, folders={"tests": ROOT})
+        build(ROOT, SETS["both"], steps=["merge"], extra={f"tests.unit.{name}": names_in(name)}, folders={"tests": ROOT})
 
 
-def test_a_test_that_fails_is_seen(micropython: Interpreter, tmp_path: Path) -> None:
+def test_a_test_that_fails_is_seen(tmp_path: Path) -> None:
     """Asserts are kept in what is bundled of the tests, although mpy-cross would drop them."""
     (tmp_path / "sources" / "tests").mkdir(parents=True)
     (tmp_path / "sources" / "tests" / "wrong.py").write_text(
@@ -89,5 +102,6 @@ def test_a_test_that_fails_is_seen(micropython: Interpreter, tmp_path: Path) -> 
     bundle = build(ROOT, SETS["producer"], extra={"tests.wrong": ["test_wrong"]},
                    folders={"tests": tmp_path / "sources"})
     write(bundle, tmp_path / "out")
-    done = run(micropython, tmp_path / "out", ["test_wrong"])
-    assert done.returncode == 1 and "AssertionError: it is f" in done.stdout
+    for entry in interpreters.found() or missing("no MicroPython was found: run `make setup`"):
+        status, lines = run(entry, tmp_path / "out", ["test_wrong"])
+        assert status == 1 and "AssertionError: it is f" in lines

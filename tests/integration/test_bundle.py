@@ -1,9 +1,10 @@
 """The bundles themselves, as boards get them, between programs and the development broker."""
 
 import asyncio
-import functools
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,16 @@ import pytest
 from mpy_pulsar import AuthenticationToken, Client
 from tests.conftest import missing
 from tests.integration.conftest import Place
-from tests.integration.runs import Program, Runtime, fresh_name, micropythons
+from tests.integration.runs import Runtime, SideBySide, fresh_name, micropythons
 from tests.integration.test_exchange import CHECKS
-from tools.bundle.__main__ import write
-from tools.bundle.building import Bundle, build
+from tests.made_bundles import written
 from tools.bundle.reading import PLAIN, VIPER
-from tools.bundle.sets import SETS
 from tools.interpreters import ROOT
 
 MESSAGES = 300
 # What the program that exchanges messages needs besides, for its own waits.
 _HELPERS = ("port.py", "net/__init__.py", "net/resolve.py", "net/stream.py")
-_ARCHITECTURES = {32: "x86", 64: "x64"}
-_SMALL = {32: "56K", 64: "112K"}
+_SMALL = {32: "64K", 64: "128K"}
 
 _SEND = """
 import asyncio, micropython, sys
@@ -62,9 +60,9 @@ import asyncio, sys
 from mpy_pulsar import AuthenticationToken, Client, InitialPosition
 
 async def main():
-    url, token, topic, count = sys.argv[1:5]
+    url, token, topic, count, subscription = sys.argv[1:6]
     async with Client(url, authentication=AuthenticationToken(token)) as client:
-        consumer = await client.subscribe(topic, "board", initial_position=InitialPosition.Earliest)
+        consumer = await client.subscribe(topic, subscription, initial_position=InitialPosition.Earliest)
         for number in range(int(count)):
             message = await consumer.receive()
             await consumer.acknowledge(message)
@@ -84,44 +82,42 @@ def runtime_of(name: str, folder: Path, heap: str = "16M") -> Runtime:
     return next((one for one in micropythons(heap, folder) if one.name == name), None) or missing("no MicroPython")
 
 
-def made(folder: Path, name: str, kernels: str, bits: int) -> Path:
-    """A bundle in a folder of its own."""
-    write(bundle_of(name, kernels), folder, _ARCHITECTURES[bits] if kernels == VIPER else None)
-    return folder
-
-
-@functools.cache
-def bundle_of(name: str, kernels: str) -> Bundle:
-    """Made once for all interpreters."""
-    return build(ROOT, SETS[name], kernels)
-
-
 @pytest.mark.parametrize("kernels", [PLAIN, VIPER])
-@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board[0])
-def test_everything_works_with_the_bundle(
-    board: tuple[str, int], kernels: str, dev_place: Place, silent_url: str, tmp_path: Path
-) -> None:
-    made(tmp_path, "both", kernels, board[1])
-    for helper in _HELPERS:
-        (tmp_path / "mpy_pulsar" / helper).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / "mpy_pulsar" / helper, tmp_path / "mpy_pulsar" / helper)
-    options = {
-        "url": dev_place.url, "token": dev_place.token, "wrong_token": dev_place.wrong_token,
-        "silent_url": silent_url, "prefix": fresh_name("bundle"),
-    }  # fmt: skip
-    with Program(runtime_of(board[0], tmp_path), "exchange", options) as program:
-        program.finish(90)
-        assert [record["name"] for record in program.of_kind("check")] == CHECKS
+def test_everything_works_with_the_bundle(kernels: str, dev_place: Place, silent_url: str, tmp_path: Path) -> None:
+    with SideBySide() as programs:
+        started = []
+        for name, bits in BOARDS:
+            folder = written(tmp_path, "both", kernels, bits)
+            for helper in _HELPERS:
+                (folder / "mpy_pulsar" / helper).parent.mkdir(exist_ok=True)
+                shutil.copy(ROOT / "mpy_pulsar" / helper, folder / "mpy_pulsar" / helper)
+            options = {
+                "url": dev_place.url, "token": dev_place.token, "wrong_token": dev_place.wrong_token,
+                "silent_url": silent_url, "prefix": fresh_name("bundle"),
+            }  # fmt: skip
+            started.append(programs.start(runtime_of(name, folder), "exchange", options))
+        for program in started:
+            program.finish(90)
+            assert [record["name"] for record in program.of_kind("check")] == CHECKS
 
 
-def run_script(board: tuple[str, int], folder: Path, text: str, *words: str) -> str:
-    """What a program that uses the bundle in `folder` prints; it must end well within a small heap."""
-    (folder / "script.py").write_text(text)
-    runtime = runtime_of(board[0], folder, _SMALL[board[1]])
-    done = subprocess.run([*runtime.command, str(folder / "script.py"), *words], env=dict(runtime.environment),
-                          cwd=folder, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def run_scripts(folder: Path, name: str, kernels: str, text: str, words: Callable[[str], Sequence[str]]) -> list[str]:
+    """What a program that uses that bundle prints on each board, within a small heap; words(board) are its arguments.
+
+    They run side by side.
+    """
+    def run(board: tuple[str, int]) -> str:
+        place = places[board]
+        runtime = runtime_of(board[0], place, _SMALL[board[1]])
+        done = subprocess.run([*runtime.command, "script.py", *words(board[0])], env=dict(runtime.environment),
+                              cwd=place, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+        return done.stdout if done.returncode == 0 else f"{board[0]}: {done.stdout}{done.stderr}"
+
+    places = {board: written(folder, name, kernels, board[1]) for board in BOARDS}
+    for place in places.values():
+        (place / "script.py").write_text(text)
+    with ThreadPoolExecutor() as pool:
+        return [*pool.map(run, BOARDS)]
 
 
 async def received(place: Place, topic: str, count: int) -> list[bytes]:
@@ -138,25 +134,22 @@ async def send(place: Place, topic: str, contents: list[bytes]) -> None:
         await producer.send_batch(contents)
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board[0])
 @pytest.mark.parametrize("kernels", [PLAIN, VIPER])
 def test_the_producers_bundle_sends_from_a_small_heap_and_takes_none_of_it(
-    kernels: str, board: tuple[str, int], dev_place: Place, tmp_path: Path
+    kernels: str, dev_place: Place, tmp_path: Path
 ) -> None:
-    made(tmp_path, "producer", kernels, board[1])
-    topic = fresh_name("bundle")
-    words = dev_place.url, dev_place.token, topic, str(MESSAGES)
-    assert run_script(board, tmp_path, _SEND, *words).split() == ["sent", "0", "True"]
+    prefix = fresh_name("bundle")
+    said = run_scripts(tmp_path, "producer", kernels, _SEND,
+                       lambda board: (dev_place.url, dev_place.token, f"{prefix}-{board}", str(MESSAGES)))
+    assert said == ["sent 0 True\n"] * len(BOARDS), "\n".join(said)
     expected = [b"first", *(number.to_bytes(2, "little") for number in range(1, MESSAGES))]
-    assert asyncio.run(received(dev_place, topic, MESSAGES)) == expected
+    for board, _ in BOARDS:
+        assert asyncio.run(received(dev_place, f"{prefix}-{board}", MESSAGES)) == expected
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board[0])
-def test_the_consumers_bundle_receives_in_a_small_heap(
-    board: tuple[str, int], dev_place: Place, tmp_path: Path
-) -> None:
-    made(tmp_path, "consumer", PLAIN, board[1])
+def test_the_consumers_bundle_receives_in_a_small_heap(dev_place: Place, tmp_path: Path) -> None:
     topic = fresh_name("bundle")
     asyncio.run(send(dev_place, topic, [b"%d" % number for number in range(MESSAGES)]))
-    words = dev_place.url, dev_place.token, topic, str(MESSAGES)
-    assert run_script(board, tmp_path, _RECEIVE, *words).split() == ["received", "True"]
+    said = run_scripts(tmp_path, "consumer", PLAIN, _RECEIVE,
+                       lambda board: (dev_place.url, dev_place.token, topic, str(MESSAGES), board))
+    assert said == ["received True\n"] * len(BOARDS), "\n".join(said)

@@ -96,3 +96,18 @@ def test_a_write_that_fails_without_a_word_is_a_lost_link():
         error = _end_of(stream)
         assert isinstance(error, ConnectError) and "lost: OSError" in str(error).replace("BrokenPipeError", "OSError")
         assert stream.closed
+
+
+def test_a_link_lost_when_no_memory_is_left_is_still_known_to_be_lost():
+    describe = room.Link.describe
+
+    def no_memory(self):
+        raise MemoryError()
+
+    room.Link.describe = no_memory
+    try:
+        stream = Stream(b"", True)
+        error = _end_of(stream)
+    finally:
+        room.Link.describe = describe
+    assert isinstance(error, ConnectError) and "no memory" in str(error) and stream.closed

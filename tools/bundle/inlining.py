@@ -17,7 +17,7 @@ from tools.bundle.program import Program, lazy_unit, unit_of
 from tools.bundle.returns import Early, ends, without_returns
 from tools.bundle.scopes import (
     CLASS, COMPREHENSIONS, FUNCTIONS, LOCAL, NAMED_FUNCTIONS, Function, Scopes, arguments_of, bound_names,
-    functions_of, rewrite,
+    functions_of, named_by_text, rewrite,
 )
 from tools.bundle.shaking import harmless
 
@@ -70,6 +70,8 @@ class _Round:
                     self.uses[False, node.id] += 1
                 elif self.scopes.kind(node) == CLASS:
                     self.uses[True, node.id] += 1
+            elif word := named_by_text(node):
+                self.uses[True, word.value] += 2
             elif lazy_unit(node) is not None and isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     self.uses[False, alias.name] += 2  # another unit's: it stays where it is

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from tools.bundle.foreign import FOREIGN
 from tools.bundle.reading import PACKAGE, Module, Reader
-from tools.bundle.scopes import FUNCTIONS, NAMED_FUNCTIONS, bound_names, functions_of
+from tools.bundle.scopes import BY_TEXT, FUNCTIONS, NAMED_FUNCTIONS, bound_names, functions_of
 from tools.bundle.sets import ERRORS, GIVEN, HIDDEN, SETS
 
-_BY_TEXT = ("getattr", "setattr", "hasattr", "delattr")
 _SEES_NAMES = ("globals", "locals", "vars", "dir", "eval", "exec", "__import__")
 _NAMES_OF_NAMES = ("__dict__", "__name__", "__qualname__", "__class__")
 # What may be set without a class that sets it on self: it keeps its name.
@@ -102,12 +101,10 @@ def _of_node(node: ast.AST, ours: Mapping[str, str], functions: Mapping[str, ast
 def _of_call(node: ast.Call, ours: Mapping[str, str], functions: Mapping[str, ast.AST],
              outer: Collection[str]) -> Iterator[str]:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
-    if name in _BY_TEXT and not (node.args and isinstance(node.args[0], ast.Name) and node.args[0].id in outer):
+    if name in BY_TEXT and not (node.args and isinstance(node.args[0], ast.Name) and node.args[0].id in outer):
         word = node.args[1] if len(node.args) > 1 else None
         if not isinstance(word, ast.Constant) or not isinstance(word.value, str):
             yield f"{name}() with a name made at run time: write the attribute out"
-        elif word.value in ours and word.value not in _KEPT:
-            yield f"{name}() with {word.value!r}, an attribute of {ours[word.value]}: write it out"
     elif name in _SEES_NAMES:
         yield f"{name}() sees names, which are others in a bundle: do without"
     if any(not keyword.arg for keyword in node.keywords):

@@ -14,7 +14,7 @@ from tools.bundle.foreign import FOREIGN, INHERITED, MORE_ROM_NAMES, ROM_NAMES
 from tools.bundle.program import Program
 from tools.bundle.scopes import (
     BUILTIN, CLASS, FUNCTIONS, GLOBAL, LOCAL, NAMED_FUNCTIONS, BundleError, Function, Scopes, arguments_of, bound_names,
-    evaluated_outside, functions_of, imported_names,
+    evaluated_outside, functions_of, imported_names, named_by_text,
 )
 
 _KEPT_ARGUMENTS = {"self"}
@@ -227,6 +227,8 @@ class _Renamer:
             if isinstance(node, ast.Attribute):
                 if not isinstance(node.value, ast.Name) or node.value not in modules:
                     node.attr = self.attributes.get(node.attr, node.attr)
+            elif (word := named_by_text(node)) and not (isinstance(node.args[0], ast.Name) and node.args[0] in modules):
+                word.value = self.attributes.get(word.value, word.value)
             elif isinstance(node, ast.ClassDef):
                 node.name = self.globals.get(node.name, node.name)
             elif isinstance(node, ast.Global):

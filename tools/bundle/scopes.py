@@ -11,6 +11,7 @@ NAMED_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
+BY_TEXT = ("getattr", "setattr", "hasattr", "delattr")
 GLOBAL, LOCAL, CLASS, BUILTIN = "global", "local", "class", "builtin"
 
 Node = TypeVar("Node", bound=ast.AST)
@@ -181,6 +182,14 @@ def functions_of(tree: ast.Module) -> Iterator[tuple[ast.ClassDef | None, Functi
                     yield node, member
         else:
             todo[0:0] = [one for one in ast.iter_child_nodes(node) if isinstance(one, (ast.stmt, ast.ExceptHandler))]
+
+
+def named_by_text(node: ast.AST) -> ast.Constant | None:
+    """The attribute's name in `getattr(object, "name", …)` and hasattr, setattr, delattr; None for all else."""
+    if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BY_TEXT
+            and len(node.args) > 1 and isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str)):
+        return node.args[1]
+    return None
 
 
 def target_name(node: ast.stmt) -> str | None:

@@ -41,11 +41,13 @@ SETS = {
 HELD = {f"{PACKAGE}.core.message": ("Message",)}
 # Names without an underscore that are nevertheless ours alone: classes, or one attribute of a class.
 HIDDEN = frozenset({
-    "Ticket", "NoAuthentication", "Endpoint.opened", "Endpoint.core", "MessageId.encoded",
+    "Ticket", "NoAuthentication", "Endpoint.opened", "Endpoint.core", "MessageId.encoded", "MessageId.done",
+    "Alarms", "ByIds", "Call", "Cumulative", "Extra", "Extras", "Late", "ManualFlow", "NegativeAcks", "PartitionsQuery",
+    "ReaderCore", "Request", "Requests", "Seek", "SendTimeout", "Start", "Tracked",
 })  # fmt: skip
 
 # Attributes that a feature gives to what programs hold, by the module that does it.
-GIVEN = {f"{PACKAGE}.features.irq": ("irq", "from_irq")}
+GIVEN = {f"{PACKAGE}.features.irq": ("irq", "from_irq"), f"{PACKAGE}.features.extra": ("extras",)}
 
 
 def homes_of(reader: Reader) -> dict[str, str]:

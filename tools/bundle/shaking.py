@@ -7,8 +7,8 @@ from collections import deque
 from tools.bundle.foreign import FOREIGN
 from tools.bundle.program import Program, lazy_unit, set_unit, unit_of
 from tools.bundle.scopes import (
-    CLASS, DEFINITIONS, Scopes, bound_names, fill_blocks, functions_of, imported_names, rewrite,
-    target_name,
+    CLASS, DEFINITIONS, Scopes, bound_names, fill_blocks, functions_of, imported_names, named_by_text,
+    rewrite, target_name,
 )
 
 _SIMPLE = (ast.Constant, ast.Name, ast.List, ast.Tuple, ast.Dict, ast.UnaryOp, ast.unaryop, ast.expr_context)
@@ -105,6 +105,8 @@ class _Sweep:
             elif isinstance(node, ast.ImportFrom) and lazy_unit(node) is not None:
                 for alias in node.names:
                     self._name(alias.name)
+            elif word := named_by_text(node):
+                self.attributes.add(word.value)
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
                 self.attributes.add(node.target.attr)
 

@@ -5,26 +5,26 @@ made at first use; the second is measured. Prints MicroPython's mem_info before 
 """
 import sys
 
-from heap_use import print_map, say, used
+from gc import collect, mem_alloc, threshold
+
+threshold(4096)
 
 url = sys.stdin.readline().strip()
 topic = sys.stdin.readline().strip()
 first = int(sys.stdin.readline())
 second = int(sys.stdin.readline())
 
-say("started", used=used())
+collect()
+started = mem_alloc()
 # In one piece before imports break the heap up.
 send_buffer = bytearray(1536)
 import asyncio  # noqa: E402
 
 from mpy_pulsar import Client  # noqa: E402
 
-used()
-import mpy_pulsar.producer  # noqa: E402
+from heap_use import print_map, say, settled, used  # noqa: E402
 
-used()
-import mpy_pulsar.consumer  # noqa: E402, F401
-
+say("started", used=started)
 say("imported", used=used())
 
 _ROUND = 10
@@ -47,8 +47,6 @@ async def exchange(producer, consumer, start, end):
             if len(data) != 100 or data[0] != number & 255 or data[1] != number >> 8:
                 raise ValueError("message %d is %r" % (number, data))
             await consumer.acknowledge(message)
-        while consumer.core.connection.control or consumer.core._acks:
-            await asyncio.sleep(0)  # so that what is on its way out counts at no measurement
         start += _ROUND
 
 
@@ -57,10 +55,10 @@ async def main():
     consumer = await client.subscribe(topic, "all")
     producer = await client.create_producer(topic, send_buffer_size=send_buffer)
     await exchange(producer, consumer, 0, first)
-    before = used()
+    before = await settled()
     say("opened", used=before)
     await exchange(producer, consumer, first, first + second)
-    after = used()
+    after = await settled(before)
     say("exchanged", used=after, growth=after - before)
     print_map()
     await client.close()

@@ -5,7 +5,9 @@ first round makes what is made at first use; the second is measured. Prints Micr
 """
 import sys
 
-from heap_use import print_map, say, used
+from gc import collect, mem_alloc, threshold
+
+threshold(4096)
 
 url = sys.stdin.readline().strip()
 topic = sys.stdin.readline().strip()
@@ -13,16 +15,17 @@ first = int(sys.stdin.readline())
 second = int(sys.stdin.readline())
 size = int(sys.stdin.readline())
 
-say("started", used=used())
+collect()
+started = mem_alloc()
 # As a board's main.py does: in one piece before the imports break the heap up.
 send_buffer = bytearray(size)
 import asyncio  # noqa: E402
 
 from mpy_pulsar import Client  # noqa: E402
 
-used()
-import mpy_pulsar.producer  # noqa: E402, F401
+from heap_use import print_map, say, settled, used  # noqa: E402
 
+say("started", used=started)
 say("imported", used=used())
 
 
@@ -41,10 +44,10 @@ async def main():
     client = Client(url)
     producer = await client.create_producer(topic, send_buffer_size=send_buffer)
     await send(producer, range(first))
-    before = used()
+    before = await settled()
     say("opened", used=before)
     await send(producer, range(first, first + second))
-    after = used()
+    after = await settled(before)
     say("sent", used=after, growth=after - before)
     print_map()
     await client.close()
