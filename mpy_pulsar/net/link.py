@@ -50,15 +50,18 @@ class Link:
         except Exception as error:  # noqa: BLE001
             # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
             try:
-                self.fail(error if isinstance(error, PulsarError) else self._reason(error))
+                failure = error
+                if not isinstance(error, PulsarError):
+                    collect()
+                    text = "lost: %s: %s" % (error.__class__.__name__, str(error).strip())
+                    failure = self._reason(error, ConnectError(text))
+                self.fail(failure)
             except MemoryError:
                 # Not even for the text; what is told need not be new, but it has to be told.
                 self.error = self.error or NO_MEMORY
                 self._supervisor.attend()
 
-    def _reason(self, error):
-        collect()
-        failure = ConnectError("lost: %s: %s" % (error.__class__.__name__, str(error).strip()))
+    def _reason(self, error, failure):
         if not self._stream or self.connection.connected:
             return failure
         from ..features.refused_link import explain

@@ -48,7 +48,10 @@ def test_a_batch_that_claims_too_much_gives_back_what_the_broker_took_for_it():
         broker, core, _ = _opened(4)
         broker.feed(fake.batch(3, [b"", b""], count))
         assert len(core.watch.errors) == 1 and _permits(broker) == count
-    for count in (0, -1, -1 << 31, (1 << 31) - 1):  # what no broker can have counted
+    broker, core, _ = _opened(2)
+    broker.feed(fake.batch(3, [b"", b""], 0))
+    assert len(core.watch.errors) == 1 and _permits(broker) == 1
+    for count in (-1, -1 << 31, (1 << 31) - 1):  # what no broker can have counted
         broker, core, _ = _opened(2)
         broker.feed(fake.batch(3, [b"", b""], count))
         assert len(core.watch.errors) == 1 and core.state == IDLE, count

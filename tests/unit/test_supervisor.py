@@ -285,7 +285,7 @@ def test_a_link_without_memory_for_its_last_word_ends_all_the_same():
             def attend(self):
                 self.attended += 1
 
-            def _reason(self, error):
+            def _reason(self, error, failure):
                 raise MemoryError
 
         async def broken():
