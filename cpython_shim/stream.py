@@ -4,6 +4,7 @@ import socket
 import threading
 
 WRITE_MOST = 0x3FFFFFFF  # no bound
+_ADDRESS_SECONDS = 3  # for one of a name's addresses, while there are others
 
 
 class Stream:
@@ -138,14 +139,16 @@ async def _connect_tcp(host, port):
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for position, (family, kind, _, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind)
+        last = position == len(addresses) - 1
         try:
             sock.setblocking(False)
-            await loop.sock_connect(sock, address)
+            # The whole link has ten seconds: an address that swallows everything must leave some to the next.
+            await asyncio.wait_for(loop.sock_connect(sock, address), None if last else _ADDRESS_SECONDS)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
-        except OSError:
+        except (OSError, asyncio.TimeoutError):
             sock.close()
-            if position == len(addresses) - 1:
+            if last:
                 raise
         except BaseException:
             sock.close()

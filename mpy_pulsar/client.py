@@ -7,7 +7,9 @@ from .errors import AlreadyClosed
 from .endpoint import Endpoint
 from .net.stream import tls_context
 from .net.supervisor import Supervisor
-from .port import MAX_LINKS, READ_LIMIT_CONSUMER, ticks_ms
+from .port import MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms
+
+_TIMEOUT_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
 
 
 class Client:
@@ -58,7 +60,7 @@ class Client:
         self._tls = tls and tls_context(
             tls_trust_certs_file_path, tls_validate_hostname, tls_allow_insecure_connection
         )
-        self._timeout = int(operation_timeout_seconds * 1000)
+        self._timeout = min(int(operation_timeout_seconds * 1000), _TIMEOUT_MOST)
         self._listener_name = listener_name
         self._logger = logger
         self._on_error = on_error
@@ -116,7 +118,10 @@ class Client:
         """
         from .features.error_stream import ErrorStream
 
-        return ErrorStream(self._streams)
+        stream = ErrorStream(self._streams)
+        if self._closed:
+            stream.close()
+        return stream
 
     def _id(self):
         if self._closed:

@@ -72,7 +72,8 @@ class Consumer(Endpoint):
 
     async def receive(self, timeout_millis=None):
         """The next Message; waits for it, at most timeout_millis: Timeout. Cancelling the wait loses nothing. Raises
-        what ended the consumer."""
+        what ended the consumer. With a time limit use timeout_millis: on MicroPython `asyncio.wait_for` around this
+        may end with a message in hand, and loses it."""
         core = self.core
         message = core.take()
         if message is None and timeout_millis is not None:

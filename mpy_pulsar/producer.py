@@ -3,7 +3,7 @@ import asyncio
 
 from .core.producer_core import ProducerCore
 from .endpoint import Endpoint
-from .errors import AlreadyClosed, PulsarError, Timeout
+from .errors import AlreadyClosed, PulsarError, QueueFull, Timeout
 from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
 from .wire.batch import ENTRY_HEAD, BatchRing
 
@@ -106,7 +106,12 @@ class Producer(Endpoint):
         """
         if content.__class__ is str:
             raise TypeError("a message is bytes: encode the str first")
-        if self._add(content):
+        try:
+            wake = self._add(content)
+        except QueueFull:
+            self.core.wake()  # for a batch that waits for its delay
+            raise
+        if wake:
             self.core.wake()
 
     async def send(
@@ -158,6 +163,7 @@ class Producer(Endpoint):
         while not self.has_room(size):
             self.core.check()
             self._refuse_unfit(size + ENTRY_HEAD)
+            self._ring.full = True
             self.core.wake()
             self.freed.clear()
             await self.freed.wait()

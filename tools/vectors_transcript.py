@@ -71,7 +71,7 @@ def broker_frames() -> dict[str, bytes]:
         "message-single": _message(2, [{"metadata": {"event_time": 1767225599000}, "payload": b"21.5".hex()}],
                                    {"broker_timestamp": _TIME + 1, "index": 2**33}),
         "message-12": _message(3, [single(b"n%d" % number) for number in range(12)]),
-        "message-damaged": _message(4, [single(b"damaged")], damage=True),
+        "message-damaged": _message(4, [{"metadata": {}, "payload": b"damaged".hex()}], damage=True),
         "producer-closed": _simple("CLOSE_PRODUCER", producer_id=1, request_id=MAX),
         "producer-lookup-answer-again": _lookup(5),
         "producer-success-again": _simple("PRODUCER_SUCCESS", request_id=6, producer_name=NAME, last_sequence_id=246,

@@ -62,7 +62,7 @@ class Connection:
         self._next_request = 0
         self._fields = Fields()
         self._skip = 0  # bytes of an oversized frame still to come
-        self._heard = now
+        self._begun = self._heard = now
         self._pinged = False
         self._answer = None  # the last AUTH_RESPONSE
 
@@ -226,11 +226,12 @@ class Connection:
     def sweep(self, now):
         """Keep-alive and the handshake's deadline: ms until the next thing to look at. Raises when the link is dead."""
         self.now = now
-        silent = ticks_diff(now, self._heard)
         if not self.connected:
-            if silent >= _CONNECT_TIMEOUT:
+            left = _CONNECT_TIMEOUT - ticks_diff(now, self._begun)
+            if left <= 0:
                 raise Timeout("no CONNECTED within %d s" % (_CONNECT_TIMEOUT // 1000))
-            return _CONNECT_TIMEOUT - silent
+            return left
+        silent = ticks_diff(now, self._heard)
         if silent >= 2 * _KEEP_ALIVE:
             raise ConnectError("the broker has been silent for %d s" % (2 * _KEEP_ALIVE // 1000))
         if silent < _KEEP_ALIVE:

@@ -17,7 +17,9 @@ _CHECKSUM_MARK = const(1)
 _BROKER_ENTRY_MARK = const(2)
 _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
+_ACKS_GROWN = const(100)  # ids in an ACK that waits for the one before
 _SKIPPED = const(2)  # see Entry.done
+_SEEKING = const(-1)  # as the handle's request, see features/seeking: a seek that fails leaves it as open as it was
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
 
 # Entries kept at most for each permit: a broker in order sends one, none where the permits are used up.
@@ -40,7 +42,10 @@ class ConsumerCore(Finding):
     opened_kind = _SUCCESS
 
     key_shared = None  # the pairs of KeySharedMeta
-    epoch = 0  # raised with every redelivery to an only consumer; what was sent before is void
+    # Raised with every redelivery to an only consumer; what was sent before is void. Named from the first SUBSCRIBE on:
+    # else the broker marks no message before the first redelivery.
+    epoch = 0
+    _ack = None  # the ACK frame sent last
     partial = None  # features/batch_acks: what makes ids of entries that are acknowledged in part
     start = None  # features/start: what is before it is not delivered
 
@@ -69,7 +74,7 @@ class ConsumerCore(Finding):
         return subscribe(
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name,
             properties=self._properties, initial_position=self._initial_position, key_shared=self.key_shared,
-            epoch=self.epoch or None,
+            epoch=None if self.consumer_type & 1 else self.epoch,
         )
 
     def on_opened(self, number, buffer, fields):
@@ -85,9 +90,10 @@ class ConsumerCore(Finding):
 
     def grant(self, permits):
         """The broker may send so many messages more."""
+        frame = flow(self.id, permits)
+        self.connection.send(frame)
+        self._flow = frame
         self._granted = permits
-        self._flow = flow(self.id, permits)
-        self.connection.send(self._flow)
 
     def on_lost(self):
         # Whatever was not acknowledged comes again.
@@ -102,6 +108,10 @@ class ConsumerCore(Finding):
 
     def sweep(self, now):
         left = super().sweep(now)
+        if self._used * 2 >= self.permits and self.state == READY:
+            self.give_permits(0)
+            if self._used:
+                left = min(left, _ACK_GROUP_TIME)
         if self._acks and self.state == READY:
             if self._acks_due is None:
                 self._acks_due = ticks_add(now, _ACK_GROUP_TIME)
@@ -115,7 +125,7 @@ class ConsumerCore(Finding):
     # From the broker
 
     def on_message(self, buffer, command, pos, end):
-        if self.state != READY:
+        if self.state != READY and self._request != _SEEKING:
             return
         if command.value[2] < 0:
             raise ProtocolError("MESSAGE without an id", pos)
@@ -125,7 +135,7 @@ class ConsumerCore(Finding):
         pos = skip_broker_entry(buffer, pos, end)
         if end - pos > 6 and buffer[pos] == _MAGIC and buffer[pos + 1] == _CHECKSUM_MARK:
             if not check(buffer, pos + 2, end):
-                self._unreadable(message_id, 1, _CHECKSUM)
+                self._unreadable(message_id, pos + 6, _CHECKSUM, buffer)
                 return
             pos += 6
         data = _copy(buffer, pos, end)
@@ -218,8 +228,9 @@ class ConsumerCore(Finding):
                 raise ProtocolError("message without a payload size", metadata)
         if end > len(data):
             raise ProtocolError("message past the end of its batch", metadata)
-        entry.position = end
-        return Message(entry, metadata, start, end, entry.index, self.topic)
+        message = Message(entry, metadata, start, end, entry.index, self.topic)
+        entry.position = end  # not before: without memory for the Message, it is still to be taken
+        return message
 
     def give_permits(self, count):
         """So many permits that the broker had are free again."""
@@ -229,8 +240,12 @@ class ConsumerCore(Finding):
             connection = self.connection
             if connection.take_back(self._flow):
                 self._used += self._granted
-            self.grant(self._used)
-            self._used = 0
+            try:
+                self.grant(self._used)
+            except MemoryError:
+                self.attend()  # the sweep grants them; whoever takes a message gets it
+            else:
+                self._used = 0
 
     taken = give_permits
 
@@ -248,18 +263,26 @@ class ConsumerCore(Finding):
         if done[index]:
             return
         done[index] = 1
-        if done[-1] and all(done):
-            self.acknowledged(entry.message_id)
-        elif self.partial:
-            self.acknowledged(entry)
+        try:
+            if done[-1] and all(done):
+                self.acknowledged(entry.message_id)
+            elif self.partial:
+                self.acknowledged(entry)
+        except MemoryError:
+            done[index] = 0  # the caller may try again
+            raise
 
     def acknowledged(self, entry):
         """An entry's id leaves with the next group; an Entry itself where it is acknowledged in part."""
         if self.connection:
             acks = self._acks
             acks.append(entry)
-            if len(acks) >= ACK_GROUP:
-                self.flush()
+            # While the ACK before waits to be written, the next one grows: few frames, however many messages.
+            if len(acks) >= ACK_GROUP and (len(acks) >= _ACKS_GROWN or self._ack not in self.connection.control):
+                try:
+                    self.flush()
+                except MemoryError:
+                    self.attend()  # the sweep sends them
             elif len(acks) == 1:
                 self.attend()
 
@@ -270,10 +293,13 @@ class ConsumerCore(Finding):
         acks = self._acks
         if self.partial:
             acks = self.partial(acks)
+        group = max(ACK_GROUP, _ACKS_GROWN)
+        for start in range(0, len(acks), group):
+            self._ack = ack(self.id, acks[start:start + group])
+            self.connection.send(self._ack)
+        # Not before: without memory for a frame all of them leave later, and twice does no harm.
         self._acks = []
         self._acks_due = None
-        for start in range(0, len(acks), ACK_GROUP):
-            self.connection.send(ack(self.id, acks[start:start + ACK_GROUP]))
 
 
 def _copy(buffer, pos, end):

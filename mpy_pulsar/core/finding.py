@@ -1,5 +1,5 @@
 """The way of a handle to the broker that owns its topic: partitions, look-up, redirects, the early opening; sans-io."""
-from ..errors import ConnectError, PulsarError
+from ..errors import ConnectError, ProtocolError, PulsarError
 from ..port import const
 from ..wire.commands import lookup, partitioned_metadata
 from .handle import CLOSED, CLOSING, LOOKING, OPENING, READY, WAITING, Handle
@@ -67,6 +67,8 @@ class Finding(Handle):
             self._refused_by(kind, buffer, fields, "partition look-up")
         elif value[3] == _METADATA_FAILED:
             self._refused(value[4], fields.text(buffer, 5), "partition look-up")
+        elif value[1] > _MOST_PARTITIONS:
+            raise ProtocolError("%s: %d partitions" % (self.topic, value[1]))
         elif value[1] > 0:
             self._on_partitions(value[1])
         else:
@@ -78,7 +80,7 @@ class Finding(Handle):
         """The topic is the parent of `count` partitions."""
         partition = self.partition
         last = partition_name(self.topic, count - 1)
-        if partition < -1 or partition >= count or count > _MOST_PARTITIONS:
+        if partition < -1 or partition >= count:
             text = "%s is partitioned: use one of its %d partitions by name, up to %s" % (self.topic, count, last)
             self._leave()
             self.fail(PulsarError(text))
@@ -158,7 +160,8 @@ class Finding(Handle):
             self.attend()  # its link may be free for others
 
     def _ready(self):
-        self._failures = self._redirects = 0
+        self._redirects = 0
+        self._ready_at = self.connection.now
         self.established = True
         self._set(READY)
         self.wake()  # what was queued while there was no broker

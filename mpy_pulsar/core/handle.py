@@ -16,6 +16,9 @@ _ENCRYPTION = "Encryption is required"
 # A name that our own dead link still holds is free again after two keep-alive intervals of the broker.
 _BUSY_WAIT = const(70000)
 
+# ms after which a place at a broker has proved good: one that is lost sooner counts as a further failure in a row.
+_SETTLED = const(5000)
+
 # States of a handle
 IDLE = const(0)  # on no connection: the supervisor finds it one
 WAITING = const(1)  # on a connection that is not ready
@@ -71,7 +74,8 @@ class Handle:
         self._metadata = 0  # the request for the number of partitions
         self._early = 0  # the opening sent before the look-up's answer
         self._found = None  # the look-up's answer, while that about partitions is still to come
-        self._failures = 0
+        self._failures = 0  # in a row
+        self._ready_at = 0  # tick of the last READY
         self._redirects = 0
         self._authoritative = False
         self._place_known = False
@@ -151,10 +155,7 @@ class Handle:
 
     def retry(self, error, slow=False):
         """Leave the connection and try again later, by a fresh look-up."""
-        self.error = error
-        self._redirects = 0
-        self._failures += 1
-        self.not_before = ticks_add(self.connection.now, back_off(self._failures, slow))
+        self._back_off(error, self.connection.now, slow)
         self.report(error)
         self._leave_open()
         self.attend()
@@ -171,11 +172,20 @@ class Handle:
             self._leave()
             self._set(CLOSED)
             return
+        self._back_off(error, now, slow)
+        self._leave()
+
+    def _back_off(self, error, now, slow):
+        self._settle(now)
         self.error = error
         self._redirects = 0
         self._failures += 1
         self.not_before = ticks_add(now, back_off(self._failures, slow))
-        self._leave()
+
+    def _settle(self, now):
+        """READY alone ends no row of failures: a broker may open a producer and refuse whatever it sends."""
+        if self.state == READY and ticks_diff(now, self._ready_at) >= _SETTLED:
+            self._failures = 0
 
     def on_closed(self, buffer, fields):
         """CLOSE_PRODUCER or CLOSE_CONSUMER from the broker: the topic moves."""
@@ -234,6 +244,7 @@ class Handle:
 
     def sweep(self, now):
         """Deadlines: ms until the next one."""
+        self._settle(now)  # by and by; ticks cannot tell how long ago last week was
         if not self.established and self.failure is None and self.state != CLOSED:
             if self._born is None:
                 self._born = now

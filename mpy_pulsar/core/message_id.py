@@ -5,6 +5,7 @@ from ..wire.scanner import Fields, signed
 from ..wire.writer import message as encode
 
 _MAX_UINT64 = const(0xFFFFFFFFFFFFFFFF)
+_MOST_IN_BATCH = const(1 << 20)  # above what fits the largest frame
 _MAX_INT64 = const(0x7FFFFFFFFFFFFFFF)
 
 
@@ -102,6 +103,9 @@ class MessageId:
         fields.scan(data, 0, len(data))
         if fields.value[1] < 0 or fields.value[2] < 0:
             raise ProtocolError("a message id without a ledger or an entry")
+        size = fields.integer(data, 6, 0)
+        if size > _MOST_IN_BATCH:
+            raise ProtocolError("a message id in a batch of %d messages" % size)
         partition = fields.integer(data, 3)
         index = signed(fields.integer(data, 4, _MAX_UINT64))
         return MessageId(
@@ -109,7 +113,7 @@ class MessageId:
                 1, fields.integer(data, 1, 0), 2, fields.integer(data, 2, 0),
                 3, None if partition is None else signed(partition),
             ),
-            index, fields.integer(data, 6, 0),
+            index, size,
         )
 
 

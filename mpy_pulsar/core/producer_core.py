@@ -15,6 +15,7 @@ _METADATA_MOST = const(48)  # of a batch, besides the name
 _NOWHERE_SIZE = const(22)
 _NOWHERE = b"\x08" + b"\xff" * 9 + b"\x01\x10" + b"\xff" * 9 + b"\x01"  # ledger and entry -1
 _OUT_OF_STEP = const(-2)
+_WAIT_FOR_EXCLUSIVE = const(2)
 
 
 class ProducerCore(Finding):
@@ -84,6 +85,8 @@ class ProducerCore(Finding):
 
     def on_opened(self, number, buffer, fields):
         if fields.value[6] == 0:
+            if self._access_mode != _WAIT_FOR_EXCLUSIVE:
+                raise ProtocolError("%s: told to wait for its turn, which only access mode 2 does" % self.topic)
             # Behind another producer: a second success follows when it is our turn, however long that takes.
             self.connection.expect_again(number, self)
             self.queued = True
@@ -132,7 +135,7 @@ class ProducerCore(Finding):
         if self.state != READY:
             return -1
         ring = self.ring
-        if self._delay and ring.only_open():
+        if self._delay and not ring.full and ring.only_open():
             # Nobody looked at the clock when the message was sent; that first message woke the writer, who does now.
             if self._opened != ring.open:
                 self._opened = ring.open
@@ -163,6 +166,7 @@ class ProducerCore(Finding):
             if number == _OUT_OF_STEP:
                 raise ProtocolError("a receipt for a message that is not the oldest in flight")
             return
+        self._failures = 0
         error = None
         if nowhere and message_id == _NOWHERE:
             from ..features.refusal import stored_nowhere

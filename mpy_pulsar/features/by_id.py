@@ -1,9 +1,6 @@
 """Acknowledging by MessageId, where no Message is at hand."""
 from ..errors import PulsarError
-from ..port import const
 from .extra import Extra, extra_of
-
-_MOST = const(1000)  # entries that are acknowledged in part by ids from elsewhere
 
 
 class Tracked:
@@ -21,12 +18,32 @@ class Tracked:
 class ByIds(Extra):
     """Entries known by ids that were deserialized or compared, not received: their messages are counted here."""
 
+    most = 1000  # entries
+
     def __init__(self, core):
         super().__init__(core)
         self.tracked = {}
+        self._order = []  # its keys, oldest first
 
     def on_lost(self):
         self.tracked.clear()
+        self._order.clear()
+
+    on_sought = on_lost
+
+    def add(self, entry):
+        """Count the messages of a Tracked; where there are too many, those of the oldest come again."""
+        if entry.message_id in self.tracked:
+            self.remove(entry.message_id)
+        elif len(self._order) >= self.most:
+            self.remove(self._order[0])
+        self._order.append(entry.message_id)
+        self.tracked[entry.message_id] = entry
+
+    def remove(self, encoded):
+        """All of its messages are done with."""
+        if self.tracked.pop(encoded, None):
+            self._order.remove(encoded)
 
 
 def entry_of(core, message_id):
@@ -41,12 +58,16 @@ def entry_of(core, message_id):
             "%r is inside of a batch of unknown size, so its entry's end is unknown: acknowledge the message, or the"
             " entry with acknowledge_entry" % message_id
         )
-    tracked = extra_of(core, ByIds).tracked
-    entry = tracked.get(message_id.encoded)
+    by_ids = extra_of(core, ByIds)
+    entry = by_ids.tracked.get(message_id.encoded)
     if not entry or len(entry.done) != size:
-        if len(tracked) >= _MOST:
-            tracked.clear()  # what was acknowledged in part comes again
-        entry = tracked[message_id.encoded] = Tracked(message_id.encoded, bytearray(size))
+        entry = Tracked(message_id.encoded, bytearray(size))
+        by_ids.add(entry)
+    kept = entry.done[message_id._index]
+    entry.done[message_id._index] = 1
+    if all(entry.done):
+        by_ids.remove(message_id.encoded)  # with the message that the caller is about to mark
+    entry.done[message_id._index] = kept
     return entry
 
 
@@ -56,6 +77,7 @@ def acknowledge_entry(core, message):
     entry = message._entry
     if entry is None:
         if message._index >= 0 and not message.done:
+            extra_of(core, ByIds).remove(message.encoded)
             core.acknowledged(message.encoded)
             return
         entry = entry_of(core, message)

@@ -4,9 +4,11 @@ from ..errors import PulsarError
 from ..port import const, ticks_add, ticks_diff
 from ..wire.consumer_commands import ack
 from ..wire.writer import message as encode
+from .by_id import entry_of
 from .extra import Extra, extra_of
 
 _GROUP_TIME = const(100)  # ms that an acknowledgement waits for a later one
+_WHOLE = const(1 << 28)  # stands for the index of an entry's last message
 _SHARING = (1, 3)  # Shared, Key_Shared
 
 
@@ -17,13 +19,13 @@ class Cumulative(Extra):
         super().__init__(core)
         self._waiting = None  # encoded id
         self._due = None
-        self._last = None
+        self._last = None  # its place
 
-    def add(self, encoded):
-        """All up to that entry is done with."""
-        if encoded == self._last or not self.core.connection:
+    def add(self, encoded, place):
+        """All up to that entry, whose place can be compared, is done with."""
+        if not self.core.connection or self._last and place <= self._last:
             return
-        self._last = encoded
+        self._last = place
         if self._waiting is None:
             self.core.attend()
         self._waiting = encoded
@@ -36,6 +38,8 @@ class Cumulative(Extra):
     def on_lost(self):
         # What was not acknowledged comes again.
         self._waiting = self._due = self._last = None
+
+    on_sought = on_lost
 
     def flush(self):
         if self._waiting:
@@ -66,9 +70,15 @@ def acknowledge_cumulative(core, message):
     encoded = message_id.encoded
     index = message_id._index
     size = message_id.batch_size()
+    ledger, entry = message_id.ledger_id(), message_id.entry_id()
+    part = _WHOLE
     if 0 <= index and index != size - 1:
+        if index < size:
+            _mark(core, message_id, index)
         if core.partial and index < size:
             from .batch_acks import partial_id
+
+            part = index
 
             done = bytearray(size)
             for before in range(index + 1):
@@ -76,7 +86,19 @@ def acknowledge_cumulative(core, message):
             encoded = partial_id(encoded, done)
         else:
             encoded = entry_before(message_id)
-    extra_of(core, Cumulative).add(encoded)
+            entry -= 1
+    extra_of(core, Cumulative).add(encoded, (ledger, entry, part))
+
+
+def _mark(core, message_id, index):
+    """The first messages of an entry are done with; the others may be acknowledged one by one."""
+    entry = entry_of(core, message_id)
+    done = entry.flags()
+    if not all(done):
+        for before in range(index + 1):
+            done[before] = done[before] or 1
+        if all(done):
+            core.acknowledged(entry.message_id)
 
 
 def entry_before(message_id):

@@ -5,6 +5,8 @@ from ..core.handle import NEVER, READY
 class Extra:
     """Hears of everything, does nothing."""
 
+    takes_over = False  # is it asked first whether there are to be messages yet?
+
     def __init__(self, core):
         self.core = core
 
@@ -18,6 +20,9 @@ class Extra:
     def on_closed(self):
         """CLOSE_CONSUMER from the broker. True: as expected, it is no loss."""
         return False
+
+    def on_sought(self):
+        """The subscription goes on from another place; what was to be said about messages of before is void."""
 
     def on_answer(self, kind, number, buffer, fields):
         """The answer to request `number` of this consumer."""
@@ -51,10 +56,10 @@ class Extras:
 
     def on_opened(self, number, buffer, fields):
         """The broker accepted the SUBSCRIBE."""
-        ready = True
         for extra in self.list:
-            ready = extra.on_opened() and ready
-        return ready and self._on_opened(number, buffer, fields)
+            if not extra.on_opened():
+                return False  # it opens the consumer again once it is done, which the others wait for
+        return self._on_opened(number, buffer, fields)
 
     def on_lost(self):
         """The broker's half of the consumer is gone."""
@@ -96,7 +101,10 @@ def extra_of(core, kind):
         if extra.__class__ is kind:
             return extra
     extra = kind(core)
-    extras.list.append(extra)
+    if kind.takes_over:
+        extras.list.insert(0, extra)
+    else:
+        extras.list.append(extra)
     return extra
 
 

@@ -49,9 +49,7 @@ def _content(content):
 def _checked(fields):
     """Properties as key values, the partition key as text, whether that is base64, the ordering key as bytes."""
     properties, key, ordering_key = fields[:3]
-    for name in properties or ():
-        if not isinstance(name, str) or not isinstance(properties[name], str):
-            raise TypeError("properties: %r: %r, and both are to be str" % (name, properties[name]))
+    properties = key_values(properties)
     encoded = None
     if isinstance(key, (bytes, bytearray)):
         from binascii import b2a_base64
@@ -67,7 +65,7 @@ def _checked(fields):
     event_timestamp = fields[4]
     if event_timestamp is not None and not 0 <= event_timestamp <= _ID_MOST:
         raise ValueError("event_timestamp: %r is not in ms since 1970" % (event_timestamp,))
-    return key_values(properties), key, encoded, ordering_key
+    return properties, key, encoded, ordering_key
 
 
 def _alone(core, fields, null, properties, key, encoded, ordering_key):

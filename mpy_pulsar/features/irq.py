@@ -10,7 +10,10 @@ priorities the one could break into the other's call.
 import asyncio
 
 from ..errors import PulsarError, QueueFull
-from ..net.stream import ThreadSafeFlag
+from ..net.stream import ThreadSafeFlag, sleep_ms
+from ..port import collect, const
+
+_NO_MEMORY_PAUSE = const(10)  # ms
 
 
 class FromIrq:
@@ -77,6 +80,11 @@ class FromIrq:
                     self._tail = (tail + 1) % self._count
             except QueueFull:
                 core.wake()
+            except MemoryError:
+                # The message keeps its slot; a later try may find more.
+                collect()
+                await sleep_ms(_NO_MEMORY_PAUSE)
+                continue
             except PulsarError as error:
                 if not core.failure and not core.ring.failure:
                     # It never fits; whatever comes behind it may.

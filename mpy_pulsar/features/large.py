@@ -1,6 +1,7 @@
 """A producer that takes messages larger than its send buffer, where the port has the memory for them."""
-from ..errors import MessageTooBig
+from ..errors import MessageTooBig, QueueFull
 from ..producer import Producer
+from ..wire.batch import ENTRY_HEAD
 from .fields import add_large
 from .own_frames import has_room
 
@@ -17,9 +18,13 @@ class LargeProducer(Producer):
         if content.__class__ is str:
             raise TypeError("a message is bytes: encode the str first")
         try:
-            wake = self._add(content)
-        except MessageTooBig:
-            wake = add_large(self.core, content, None)
+            try:
+                wake = self._add(content)
+            except MessageTooBig:
+                wake = add_large(self.core, content, None)
+        except QueueFull:
+            self.core.wake()
+            raise
         if wake:
             self.core.wake()
 
@@ -28,5 +33,6 @@ class LargeProducer(Producer):
         return self._ring.has_room(size) or has_room(self._ring, size)
 
     def _refuse_too_big(self, size):
-        if size > self._ring.largest:
+        # Alone it is no entry of a batch, whose head `room` has counted in.
+        if size - ENTRY_HEAD > self._ring.largest:
             self._ring.refuse_unfit(size)

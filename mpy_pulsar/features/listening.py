@@ -3,6 +3,9 @@ import asyncio
 
 from ..errors import AlreadyClosed, PulsarError
 from ..net.stream import sleep_ms
+from ..port import const
+
+_PAUSE = const(100)  # ms after an error, for others to free what they hold
 
 
 class Listener:
@@ -23,6 +26,11 @@ class Listener:
                 if not isinstance(error, AlreadyClosed):
                     core.report(error)
                 return
+            except Exception as error:  # noqa: BLE001
+                # Most likely there was no memory; the message, if there was one, is still to be taken.
+                core.report(PulsarError("listener of %s: %r, it goes on" % (core.topic, error)))
+                await sleep_ms(_PAUSE)
+                continue
             self._calling = True
             try:
                 outcome = self._callback(message)

@@ -40,5 +40,11 @@ class ManualFlow:
         if missing > 0 and (opening or core.state == READY) and (
             missing * 2 >= core.permits or self._wanted <= core.permits
         ):
+            try:
+                self._grant(missing)
+            except MemoryError:
+                core._used = core.permits  # so that the core's sweep comes back to it
+                core.attend()
+                return
             self._out += missing
-            self._grant(missing)
+        core._used = 0

@@ -32,8 +32,8 @@ def has_room(ring, size):
 
 
 def fits_ring(ring, size):
-    """Would a bare message of `size` bytes fit the empty ring?"""
-    return size + ring.head_room + 2 * ENTRY_HEAD <= len(ring.buffer)
+    """Would a bare message of `size` bytes fit the empty ring, and its entry a frame that the broker takes?"""
+    return size + ring.head_room + 2 * ENTRY_HEAD <= len(ring.buffer) and size + ENTRY_HEAD <= ring.largest
 
 
 def add_large(ring, content, metadata, sequence, established):
@@ -53,6 +53,7 @@ def add_large(ring, content, metadata, sequence, established):
         )
     number = ring.open + 1 if ring._count else ring.open
     if ring.own or number - ring.oldest >= ring._slots or ring.pending + max(ring._count, 0) >= ring.max_pending:
+        ring.full = True
         raise QueueFull("a message larger than the send buffer goes alone: wait with `await producer.room(size)`")
     room = ring.head_room
     buffer = bytearray(room + head + size)

@@ -3,9 +3,12 @@ import random
 
 from ..consumer import Consumer, permits_of
 from ..core.consumer_core import ConsumerCore
+from ..core.handle import READY
 from ..core.message_id import MessageId
+from ..errors import PulsarError
 from ..port import const
 from ..wire.consumer_commands import subscribe
+from ..wire.writer import message as encode
 from .start import Start
 
 _WHOLE = const(1 << 28)
@@ -45,6 +48,9 @@ class ReaderCore(ConsumerCore):
 
     inclusive = False
     acknowledges_unreadable = False
+    afresh = False  # is it to be opened again behind that entry, since nobody knows what it cost?
+    _unread = None  # the last one that was behind nothing else
+    _given_up = None  # MessageId of an entry behind all that is queued, or that was
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -54,28 +60,67 @@ class ReaderCore(ConsumerCore):
     def start_from(self, message_id, inclusive):
         """The place to read from."""
         self.first = message_id
+        self.from_first = inclusive
         place = message_id != MessageId.earliest and message_id != MessageId.latest
         self.start = Start(message_id, inclusive, True) if place else None
 
     def open_command(self, request_id):
         if self.last:
             self.start_from(self.last, False)
+        else:
+            self.start_from(self.first, self.from_first)  # again, if it was passed already
+        first = self.first.serialize()
+        if self.last and self.last is self._unread:
+            # A broker begins with the very entry that it is told; that one would bring us back here for ever.
+            first = encode(1, self.last.ledger_id(), 2, self.last.entry_id() + 1)
         return subscribe(
             self.topic, self.subscription, self.consumer_type, self.id, request_id, self.name, durable=False,
-            start_message_id=self.first.serialize(),
+            start_message_id=first, epoch=self.epoch,
         )
 
     def take(self):
+        last = MessageId(b"")  # before the message is taken: without memory for it nothing has happened
         message = super().take()
         if message is not None:
             entry = message._entry
-            self.last = MessageId(entry.message_id, message._index, entry.count)
+            last.encoded = entry.message_id
+            last._index = message._index
+            last._batch_size = entry.count
+            self.last = last
             self.time = None
+        if self._given_up:
+            self._pass()
         return message
+
+    def on_lost(self):
+        if self.last is None and self._queue and self.first == MessageId.latest:
+            # At the latest again it would miss what came and was not taken.
+            entry = self._queue[0]
+            self.start_from(MessageId(entry.message_id, entry.index if entry.count else -1, entry.count), True)
+        self._given_up = None
+        self.afresh = False
+        super().on_lost()
+
+    def give_up(self, encoded):
+        """An entry cannot be read: once nothing older waits, the reader's place is behind it."""
+        self._given_up = MessageId(encoded)
+        self._pass()
+
+    def _pass(self):
+        if not self._queue:
+            if not self.last or _key(self.last, _WHOLE) < _key(self._given_up, _WHOLE):
+                self.last = self._unread = self._given_up
+                self.time = None
+            self._given_up = None
+            if self.afresh and self.state == READY:
+                from .unreadable import reopen
+
+                self.afresh = False
+                reopen(self, PulsarError("%s: opened again behind an entry of unknown cost" % self.topic))
 
     def sought(self, call):
         """A seek has succeeded."""
-        self.last = None
+        self.last = self._given_up = None
         self.time = call.time
         self.start_from(call.message_id or MessageId.earliest, self.inclusive)
 
@@ -98,7 +143,10 @@ class Reader(Consumer):
     async def read_next(self, timeout_millis=None):
         """The next Message; waits for it, at most timeout_millis: Timeout. Cancelling the wait loses nothing."""
         message = await self.receive(timeout_millis)
-        self.core.acknowledge(message)  # so that the broker's backlog of this reader shrinks
+        try:
+            self.core.acknowledge(message)  # so that the broker's backlog of this reader shrinks
+        except MemoryError:
+            pass  # which is no reason to lose the message
         return message
 
     async def has_message_available(self):
@@ -126,7 +174,7 @@ class Reader(Consumer):
         core = self.core
         if not last or last.entry_id() < 0 or core.time is not None:
             return False
-        if core.last or not core.inclusive:
+        if core.last or not core.from_first:
             return _key(core.last or core.first, _WHOLE) < _key(last, _WHOLE)
         return _key(core.first, -1) <= _key(last, _WHOLE)
 

@@ -14,20 +14,23 @@ class NegativeAcks(Extra):
 
     def __init__(self, core):
         super().__init__(core)
-        self._waiting = []  # (tick, encoded id), in the order of their time: the delay is the same for all
+        self.forget()
 
     def add(self, encoded, now, delay):
-        """An entry is to be sent again after `delay` ms."""
+        """An entry is to be sent again after `delay` ms; once, whoever asks for it meanwhile."""
+        if encoded in self._ids:
+            return
+        self._ids.add(encoded)
         self._waiting.append((ticks_add(now, delay), encoded))
         if len(self._waiting) == 1:
             self.core.attend()
 
-    def on_lost(self):
-        self._waiting = []  # all of it comes again anyway
-
     def forget(self):
         """All of it comes again by other means."""
-        self._waiting = []
+        self._waiting = []  # (tick, encoded id), in the order of their time: the delay is the same for all
+        self._ids = set()  # those that wait
+
+    on_lost = on_sought = forget
 
     def sweep(self, now):
         waiting = self._waiting
@@ -38,7 +41,10 @@ class NegativeAcks(Extra):
             count += 1
         if count:
             self._waiting = waiting[count:]
-            self._redeliver([encoded for _, encoded in waiting[:count]])
+            due = [encoded for _, encoded in waiting[:count]]
+            for encoded in due:
+                self._ids.remove(encoded)
+            self._redeliver(due)
         return ticks_diff(self._waiting[0][0], now) if self._waiting else NEVER
 
     def _redeliver(self, ids):
@@ -47,7 +53,6 @@ class NegativeAcks(Extra):
             redeliver_all(core)
             return
         core.flush()
-        ids = list(set(ids))
         for start in range(0, len(ids), _IDS_MOST):
             core.connection.send(redeliver(core.id, ids[start:start + _IDS_MOST]))
 

@@ -29,9 +29,10 @@ def on_send_error(core, sequence, code, text):
         core._leave()
         core.fail(error)
     else:
-        if number >= 0:
-            _suspect(core, number)
-        core.retry(error)
+        # Those behind it were refused too, as a rule, but their refusals find this handle gone.
+        for behind in range(core.ring.oldest if number < 0 else number, core.ring.unsent):
+            _suspect(core, behind)
+        core.retry(error, verdict(code, True) == "s")
 
 
 def _suspect(core, number):
@@ -48,8 +49,11 @@ def _refused(core, number):
 
 
 def _find(ring, sequence):
-    """The number of the batch in flight whose last id has these low 28 bits, -1: none."""
-    for number in range(ring.oldest, ring.unsent):
+    """The number of the batch in flight whose last id has these low 28 bits, -1: none.
+
+    In flight is also what goes out again once the producer is open: the link may still bring what it was refused for.
+    """
+    for number in range(ring.oldest, max(ring.unsent, ring.resent)):
         slot = number % ring._slots
         last = ring._sequences[slot] + max(ring._counts[slot], 1) - 1
         if not (sequence - last) & _LOW_MASK and ring.holds(number):
@@ -142,7 +146,10 @@ def stored_nowhere(core, number):
 def too_large(core, number, slot):
     """A frame was made before the broker said what it takes."""
     ring = core.ring
+    fate = "it was not sent"
+    if number < ring.resent:
+        fate = "one before may have stored it: its fate is unknown"
     core.drop(number, MessageTooBig(
-        "%s: a frame of %d bytes, and the broker takes messages of up to %d: it was not sent"
-        % (core.topic, ring.frame_end(slot) - ring.frame_start(slot), core.connection.max_message_size)
+        "%s: a frame of %d bytes, and the broker takes messages of up to %d: %s"
+        % (core.topic, ring.frame_end(slot) - ring.frame_start(slot), core.connection.max_message_size, fate)
     ))

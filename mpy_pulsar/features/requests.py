@@ -32,6 +32,7 @@ class Requests(Extra):
     def __init__(self, core):
         super().__init__(core)
         self.waiting = []
+        self._left = 0  # the number of an UNSUBSCRIBE that nobody waits for any more
 
     def add(self, request):
         """Send it now, or with the next link."""
@@ -52,6 +53,7 @@ class Requests(Extra):
         return True
 
     def on_lost(self):
+        self._left = 0
         for request in self.waiting:
             request.number = 0
 
@@ -60,9 +62,10 @@ class Requests(Extra):
             if request.number == number:
                 self._answered(request, kind, buffer, fields)
                 return
+        if number == self._left and kind == _SUCCESS:
+            self._unsubscribed()
 
     def _answered(self, request, kind, buffer, fields):
-        core = self.core
         if kind == _ERROR:
             self.finish(request, broker_error(fields.value[2], fields.text(buffer, 3), request.tried))
             return
@@ -76,12 +79,22 @@ class Requests(Extra):
             self.finish(request, None)
         else:
             self.finish(request, None)
-            core._leave()
-            core.fail(AlreadyClosed("%s: unsubscribed" % core.topic))
+            self._unsubscribed()
+
+    def _unsubscribed(self):
+        core = self.core
+        core._leave()
+        core.fail(AlreadyClosed("%s: unsubscribed" % core.topic))
+
+    def leave(self, request):
+        """Nobody waits for it any more. The broker may yet remove the subscription, and then the consumer is gone."""
+        self.waiting.remove(request)
+        if request.kind == _SUCCESS:
+            self._left = request.number
 
     def finish(self, request, error):
         """It has its answer, or will get none."""
-        self.waiting.remove(request)
+        self.leave(request)
         request.error = error
         request.done = True
         self.core.changed()
@@ -95,9 +108,8 @@ class Requests(Extra):
             else:
                 core = self.core
                 why = "; last error: %s" % core.error if core.error else ""
-                self.finish(request, Timeout(
-                    "%s: no answer from the broker within %d ms%s" % (request.tried, core.timeout, why)
-                ))
+                error = Timeout("%s: no answer from the broker within %d ms%s" % (request.tried, core.timeout, why))
+                self.finish(request, error)
         return left
 
 
@@ -116,7 +128,7 @@ async def ask(consumer, make, kind, what):
             await change(consumer)
     finally:
         if request in requests.waiting:
-            requests.waiting.remove(request)
+            requests.leave(request)
     if request.error:
         raise request.error
     return request

@@ -24,12 +24,15 @@ class Call:
         self.time = time
         self.start = start
         self.deadline = deadline
+        self.waited = True  # does anybody wait for it?
         self.done = False
         self.error = None
 
 
 class Seek(Extra):
     """At most one seek at a time; a link that is lost before its SUCCESS means to seek again."""
+
+    takes_over = True
 
     def __init__(self, core):
         super().__init__(core)
@@ -79,10 +82,12 @@ class Seek(Extra):
                 return True
             # A reader's link was lost, and its place is a time that only a seek can name again.
             self.call = Call(None, time, None, core._deadline)
+            self.call.waited = False
             self._sought = False
         if not self._sought:
             self._send(False)
             return False
+        self._forget()
         self._finish(None)
         return True
 
@@ -90,9 +95,11 @@ class Seek(Extra):
         self._number = 0
 
     def on_closed(self):
+        core = self.core
         if not self._number:
             return False
         self._closed = True
+        core._request = 0  # what still comes is of before
         return True
 
     def on_answer(self, kind, number, buffer, fields):
@@ -111,20 +118,28 @@ class Seek(Extra):
             raise ProtocolError("seek of %s: command %d is no answer to it" % (core.topic, kind))
         else:
             error = broker_error(fields.value[2], fields.text(buffer, 3), "seek of %s" % core.topic)
-            if self._closed:
-                core.retry(error)  # the topic moves: once the consumer is open again, it seeks again
+            if self._closed or not call.waited:
+                # The topic moves, or a reader would go on from anywhere: once it is open again, it seeks again.
+                core.retry(error)
             else:
                 self._finish(error)
                 self._go_on(0)
             return
         permits = drop_queue(core)
-        core._acks = []
-        core._acks_due = None
+        self._forget()
         if self._closed:
             core._open()
         else:
             self._finish(None)
             self._go_on(permits)
+
+    def _forget(self):
+        """What was to be acknowledged is of before; sent now, it would move the subscription on again."""
+        core = self.core
+        core._acks = []
+        core._acks_due = None
+        for extra in core.extras.list:
+            extra.on_sought()
 
     def _go_on(self, permits):
         """The broker did not close the consumer: it is as open as before."""

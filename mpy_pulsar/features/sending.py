@@ -8,6 +8,8 @@ from ..port import LARGE_MESSAGES
 from ..wire.batch import ENTRY_HEAD
 from ..wire.writer import message
 
+_BYTES = (bytes, bytearray, memoryview)
+
 
 async def send(producer, content, fields, replication_clusters, disable_replication):
     """See `Producer.send`; fields: as for features/fields."""
@@ -108,9 +110,10 @@ async def send_batch(producer, contents):
     ring = producer.core.ring
     size = 0
     for content in contents:
-        if content.__class__ is str:
-            raise TypeError("a message is bytes: encode the str first")
-        size += len(memoryview(content)) + ENTRY_HEAD
+        # All before any is queued. A board's memoryview does not tell what its items are.
+        if not isinstance(content, _BYTES) or getattr(content, "nbytes", len(content)) != len(content):
+            raise TypeError("a message is bytes, a bytearray, or a memoryview cast to \"B\": %r is none" % (content,))
+        size += len(content) + ENTRY_HEAD
     places = []
 
     def take_one(producer, content, _):

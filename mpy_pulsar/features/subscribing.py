@@ -2,6 +2,7 @@
 from ..port import const
 
 _KEY_SHARED = const(3)
+_LONGEST = const(400000000)  # ms, about what ticks can tell apart
 
 
 def apply(consumer, negative_ack_redelivery_delay_ms, start_message_id_inclusive, key_shared_policy,
@@ -12,8 +13,8 @@ def apply(consumer, negative_ack_redelivery_delay_ms, start_message_id_inclusive
 
         refuse("subscribe", others)
     core = consumer.core
-    if not 0 <= core.consumer_type <= _KEY_SHARED or negative_ack_redelivery_delay_ms < 0:
-        raise ValueError("consumer_type is 0 to 3, negative_ack_redelivery_delay_ms at least 0")
+    if not 0 <= core.consumer_type <= _KEY_SHARED or not 0 <= negative_ack_redelivery_delay_ms <= _LONGEST:
+        raise ValueError("consumer_type is 0 to 3, negative_ack_redelivery_delay_ms 0 to %d" % _LONGEST)
     if core.consumer_type == _KEY_SHARED:
         from .key_shared import pairs_of
 

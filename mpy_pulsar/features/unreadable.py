@@ -1,8 +1,10 @@
 """Entries that cannot be delivered: reported with their id, never handed out as garbage, their permits given back."""
 from ..core.consumer_core import skip_broker_entry
+from ..core.handle import READY
 from ..core.message_id import MessageId
 from ..errors import ProtocolError, PulsarError
 from ..port import const
+from ..wire.commands import close
 from ..wire.consumer_commands import ack
 from ..wire.scanner import uint32
 from .part_of_entry import permits_of
@@ -26,9 +28,13 @@ def unreadable(core, message_id, permits, what, buffer, command):
     (compressed, encrypted, chunked): it stays for others, unless `acknowledge_unreadable`.
 
     permits: how many it has cost; where `what` is 3 the count of messages it claims, 0 outside of a batch; where it is
-    2, message_id is an Entry that was taken in part.
+    2, message_id is an Entry that was taken in part; where it is 0, where in the buffer its metadata's size is.
     """
     reason = _BATCH_DESERIALIZE_ERROR if what else _CHECKSUM_MISMATCH
+    known = what == _BATCH
+    if not what:
+        known = _is_single(core, buffer, permits)
+        permits = 1
     if what == _CONTENT:
         value = core._fields.value
         if value[8] > 0 or value[13] >= 0 or value[27] > 1:
@@ -36,15 +42,49 @@ def unreadable(core, message_id, permits, what, buffer, command):
             return
         text = "the batch does not hold what it claims"
         # The broker believed it; what the scanner could not hold (a negative count too) nobody knows.
-        permits = _cost(permits, buffer, command) if permits < _UNKNOWN else 1
+        known = permits < _UNKNOWN
+        permits = _cost(permits, buffer, command) if known else 1
     else:
         text = _TEXTS[what]
         if what == _BATCH:
             permits = permits_of(message_id)
             message_id = message_id.message_id
-    core.report(ProtocolError("%s: entry %r: %s; it is given up" % (core.topic, MessageId(message_id), text)))
+    _give_up(core, message_id)
+    error = ProtocolError("%s: entry %r: %s; it is given up" % (core.topic, MessageId(message_id), text))
     core.connection.send(ack(core.id, [message_id], False, reason))
+    if not known and _begin_afresh(core, error):
+        return
+    core.report(error)
     core.give_permits(permits)
+
+
+def _is_single(core, buffer, pos):
+    """Does the metadata of a damaged entry still say that it is no batch?"""
+    try:
+        size = uint32(buffer, pos)
+        core._fields.scan(buffer, pos + 4, pos + 4 + size)
+    except (IndexError, ProtocolError):
+        return False
+    return size <= len(buffer) and core._fields.value[11] < 0
+
+
+def _begin_afresh(core, error):
+    """Nobody knows how many permits an entry that does not come again has cost: with all of them at the broker lost,
+    nothing would come any more. False: not now, one is given back."""
+    if core.state != READY:
+        return False
+    if core._queue and hasattr(core, "afresh"):
+        core.afresh = True  # once the reader's place is behind that entry, which it would get again
+        return False
+    reopen(core, error)
+    return True
+
+
+def reopen(core, error):
+    """Close the consumer at the broker and open it again, with its permits counted anew."""
+    core.flush()
+    core.connection.send(close(core.close_kind, core.id, core.connection.request(core)))
+    core.retry(error)
 
 
 def _not_for_us(core, message_id, permits, value):
@@ -88,8 +128,16 @@ def _cost(count, buffer, command):
     return count or 1
 
 
+def _give_up(core, message_id):
+    """A reader's place moves all the same."""
+    give_up = getattr(core, "give_up", None)
+    if give_up and message_id:
+        give_up(message_id)
+
+
 def _leave(core, message_id, permits, reason):
     """What becomes of an entry that others may be able to read, as a text."""
+    _give_up(core, message_id)
     acknowledges = getattr(core, "acknowledges_unreadable", False)
     if acknowledges:
         core.connection.send(ack(core.id, [message_id], False, reason))

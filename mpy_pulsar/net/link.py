@@ -7,7 +7,9 @@ from ..port import READ_BUFFER, collect, const, ticks_ms
 from .stream import WRITE_MOST, connect, forget, readable, sleep_ms, wait, window, writable
 
 _FOREVER = const(600000)  # what a handle says that has nothing to come (NEVER in core.handle)
-_NO_MEMORY = ConnectError("a link was lost, and no memory is left to say more")  # so it is made before
+
+# Made before it is needed.
+NO_MEMORY = ConnectError("a link is made again, and no memory is left to say more")
 
 
 class Link:
@@ -47,25 +49,21 @@ class Link:
             await loop
         except Exception as error:  # noqa: BLE001
             # Whatever a port's sockets raise (OSError of any number, ValueError from TLS) or MemoryError: start afresh.
-            collect()
             try:
-                failure = error
-                if not isinstance(error, PulsarError):
-                    failure = ConnectError("lost: %s: %s" % (error.__class__.__name__, str(error).strip()))
-                    if self._stream and not self.connection.connected:
-                        failure = self._explained(error, failure)
-                self.fail(failure)
+                self.fail(error if isinstance(error, PulsarError) else self._reason(error))
             except MemoryError:
-                self.error = self.error or _NO_MEMORY
+                # Not even for the text; what is told need not be new, but it has to be told.
+                self.error = self.error or NO_MEMORY
                 self._supervisor.attend()
 
-    def _explained(self, error, failure):
-        try:
-            from ..features.refused_link import explain
-
-            return explain(self._stream, self.connection, self._supervisor.tls, error, failure)
-        except MemoryError:
+    def _reason(self, error):
+        collect()
+        failure = ConnectError("lost: %s: %s" % (error.__class__.__name__, str(error).strip()))
+        if not self._stream or self.connection.connected:
             return failure
+        from ..features.refused_link import explain
+
+        return explain(self._stream, self.connection, self._supervisor.tls, error, failure)
 
     def fail(self, error):
         """It is of no more use; `error` becomes the link's, with its address."""

@@ -2,9 +2,10 @@
 
 Its small heap holds all that is transmitted and not yet acknowledged by the other machine, and the bytes of sockets
 that were closed a moment ago. A write for which that heap has no room blocks the whole event loop, for up to 10 s, and
-then fails; nothing tells beforehand. So one write has 1,600 bytes at most (`net.stream`), and messages are bounded here.
-Loaded on those ports only.
+then fails; nothing tells beforehand. So one write has 1,600 bytes at most (`net.stream`), and messages are bounded
+here. Loaded on those ports only.
 """
+from ..core.handle import READY
 from ..port import const
 
 _IN_FLIGHT_MOST = const(3000)
@@ -29,8 +30,8 @@ class Window:
         self.held = None
         slot = self._slot
         # Not the same frame any more where the topic has moved in between, or a receipt came for an earlier
-        # transmission of it.
-        if held is not handle or ring.unsent != self._after or ring.oldest >= self._after:
+        # transmission of it; and none at all once the handle is closing.
+        if held is not handle or ring.unsent != self._after or ring.oldest >= self._after or handle.state != READY:
             slot = handle.next_frame(clock, now)
             if slot < 0:
                 return slot

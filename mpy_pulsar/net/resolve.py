@@ -3,6 +3,8 @@ import socket
 
 # (host, port) of links that came up, and their addresses.
 _known = {}
+# Of a name with several addresses the next one, wherever the last did not come up.
+_turns = [0]
 
 
 def address_of(host, port):
@@ -11,13 +13,15 @@ def address_of(host, port):
     if not found:
         if not host.replace(".", "").isdigit():
             _check_network(host)
-        found = _known[host, port] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+        addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        found = _known[host, port] = addresses[_turns[0] % len(addresses)]
     return found
 
 
 def forget(address):
     """The link to `address`, (host, port), did not come up: look its name up next time."""
-    _known.pop(address, None)
+    if _known.pop(address, None):
+        _turns[0] += 1
 
 
 def _check_network(host):

@@ -2,12 +2,12 @@
 import asyncio
 
 from ..core.clock import Clock
-from ..core.handle import CLOSED, IDLE, NEVER
+from ..core.handle import CLOSED, IDLE, NEVER, OPENING, WAITING
 from ..core.retry import verdict
 from ..core.topic import parse_service_url, refuse_plaintext
 from ..errors import AlreadyClosed, ConnectError, PulsarError
-from ..port import READ_LIMIT, const, ticks_diff, ticks_ms, unix_seconds
-from .link import Link
+from ..port import READ_LIMIT, collect, const, ticks_diff, ticks_ms, unix_seconds
+from .link import NO_MEMORY, Link
 from .stream import sleep_ms, wait
 
 _AUTHENTICATION_ERROR = const(3)
@@ -16,6 +16,7 @@ _AUTHENTICATION_ERROR = const(3)
 _REFUSALS = b"\x03\x04\x06\x16"
 
 _IDLE_LINK = const(30000)  # ms after which a link without a handle is closed
+_BREATH = const(100)  # ms to wait where memory is short
 
 
 class Supervisor:
@@ -92,15 +93,13 @@ class Supervisor:
     async def _run(self):
         try:
             while not self._closed:
-                self._wake.clear()
-                now = ticks_ms()
-                self.clock.update(now)
-                pause = NEVER
-                for key in list(self._links):
-                    pause = min(pause, await self._tend_link(key, now))
-                for handle in list(self.handles):
-                    pause = min(pause, await self._tend_handle(handle, now))
-                await wait(self._wake, pause)
+                try:
+                    self._wake.clear()
+                    await wait(self._wake, await self._tend(ticks_ms()))
+                except MemoryError:
+                    # A heap that is full for a moment; what was left half done is looked at again.
+                    collect()
+                    await sleep_ms(_BREATH)
         except Exception as error:  # noqa: BLE001
             # A fault of ours must not leave anybody waiting for ever.
             self._failure = PulsarError("a fault in the client itself, please report it: %r" % (error,))
@@ -113,6 +112,22 @@ class Supervisor:
                 # Its broker will not answer any more, and somebody may be waiting for that.
                 handle.fail(self._failure or handle.failure or AlreadyClosed("%s: closed" % handle.topic))
 
+    async def _tend(self, now):
+        """Look at everything once: ms until the next deadline."""
+        self.clock.update(now)
+        pause = NEVER
+        for key in list(self._links):
+            pause = min(pause, await self._tend_link(key, now))
+        for handle in list(self.handles):
+            try:
+                pause = min(pause, await self._tend_handle(handle, now))
+            except MemoryError:
+                collect()
+                pause = min(pause, _BREATH)
+                if WAITING <= handle.state <= OPENING:
+                    handle.lost(NO_MEMORY, now)  # on its way, some of it may be missing: from the start, later
+        return pause
+
     async def _tend_link(self, key, now):
         link = self._links[key]
         pause = NEVER
@@ -122,8 +137,8 @@ class Supervisor:
             except PulsarError as error:
                 link.fail(error)
         if link.error:
-            del self._links[key]
             await self._drop(link, now)
+            del self._links[key]
         elif link.connection.handles:
             link.idle_since = None
         elif link.idle_since is None:
@@ -134,8 +149,8 @@ class Supervisor:
         else:
             left = _IDLE_LINK - ticks_diff(now, link.idle_since)
             if left <= 0:
-                del self._links[key]
                 await link.stop()
+                del self._links[key]
             pause = min(pause, left)
         return pause
 
@@ -207,8 +222,8 @@ class Supervisor:
         for key in list(self._links):
             link = self._links[key]
             if not link.connection.handles:
-                del self._links[key]
                 await link.stop()
+                del self._links[key]
                 return
         if handle not in self._starved:
             self._starved.append(handle)

@@ -52,6 +52,7 @@ class BatchRing:
         self.out = buffer  # where the frame stands that `next_frame` gave last
         self.acked_low = -1  # the highest id confirmed, its high part above 28 bits; the low one may have 29
         self.acked_high = 0
+        self.full = False  # somebody found no room: the open batch is not to wait for more
         self.failure = None  # set by `fail`: nothing is accepted any more
         self.name = None
         self.head_room = _HEAD_ROOM + _NAME_MOST
@@ -134,11 +135,12 @@ class BatchRing:
     def open_batch(self, need, messages=1):
         """Close the open batch and open the next with room for `need` bytes; where its first entry goes.
 
-        messages: it is to hold at least so many. Raises QueueFull or MessageTooBig, and then changes nothing.
+        messages: it is to hold at least so many. QueueFull and MessageTooBig change nothing but `full`.
         """
         if self.failure:
             raise self.failure.again("; the message was not sent")
         self.refuse_unfit(need)
+        self.full = True
         number = self.open + 1 if self._count else self.open
         if number - self.oldest >= self._slots:
             raise QueueFull("%d batches are in flight: wait with `await producer.room(size)`" % self._slots)
@@ -215,6 +217,7 @@ class BatchRing:
             self.open += 1
             self.pending += count if count > 0 else 1
         self._limit = self._end = self._head = 0
+        self.full = False
 
     def next_frame(self, low, high):
         """The slot of the next frame to transmit, or -1; low, high: publish time in ms since 1970, in two halves.

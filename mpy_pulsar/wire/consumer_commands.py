@@ -18,7 +18,7 @@ def subscribe(
     1 earliest.
 
     durable False with start_message_id makes a reader. properties: list of (1, key, 2, value); key_shared: the pairs of
-    KeySharedMeta; epoch: consumer_epoch after a redelivery.
+    KeySharedMeta; epoch: consumer_epoch, raised with every redelivery.
     """
     return command(
         _SUBSCRIBE, 1, topic, 2, subscription, 3, consumer_type, 4, consumer_id, 5, request_id, 6, consumer_name,

@@ -48,6 +48,7 @@ class Side(Protocol):
 
     def properties(self, topic: str) -> dict[str, dict[str, str]]:
         """Those of each producer and consumer of a topic, by its name."""
+        ...
 
 
 class DevelopmentSide:

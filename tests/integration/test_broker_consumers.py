@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.both_brokers import Connect, Side, collect, expect_beside, ids
+from tests.integration.both_brokers import Connect, DevelopmentSide, Side, collect, expect_beside, ids
 from tests.integration.raw_client import RawClient, message_metadata, message_of, payload_of, single_entry
 from tools.devbroker.frames import ServerError, api, build_entry
 from tools.devbroker.sticky import place_on_ring, slot_of
@@ -251,7 +251,10 @@ def test_unloading_forgets_what_is_acknowledged_inside_of_batches(
     client.expect("CLOSE_CONSUMER")
     client.subscribe(topic, consumer_id=2, subType=subscription_type)
     messages = [message_of(frame) for frame in client.messages(2)]
-    assert [(message.message_id.entryId, list(message.ack_set)) for message in messages] == [(0, []), (2, [])]
+    # Pulsar itself keeps it once in a while, when its cursor was written just before.
+    kept = [[(0, []), (2, [])], [(0, [0b101]), (2, [0b10])]]
+    found = [(message.message_id.entryId, list(message.ack_set)) for message in messages]
+    assert found == kept[0] or (found == kept[1] and not isinstance(side, DevelopmentSide))
 
 
 def test_partitions_are_dealt_out_to_failover_consumers(connect: Connect, side: Side, topic: str) -> None:

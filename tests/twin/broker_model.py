@@ -14,7 +14,7 @@ from typing import Any
 
 import google_crc32c
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.unit.fake_broker import START
 from tools.pulsar_api import classes
@@ -22,6 +22,7 @@ from tools.pulsar_api import classes
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
 TICKS_PERIOD = 1 << 30
 NOWHERE = (1 << 64) - 1
+_PHASES = [phase for phase in Phase if not (os.environ.get("NOSHRINK") and phase in (Phase.shrink, Phase.explain))]
 _LONG_ENOUGH = 7200  # s
 _CONTROL_MOST = 200
 
@@ -29,7 +30,7 @@ _CONTROL_MOST = 200
 def look(examples: int, steps: int) -> settings:
     """Settings of a stateful test, which looks at `examples` where nothing else is asked for."""
     chosen = settings(
-        report_multiple_bugs=False,
+        report_multiple_bugs=False, phases=_PHASES,
         max_examples=EXAMPLES or examples, stateful_step_count=steps, deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )  # fmt: skip

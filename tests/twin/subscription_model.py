@@ -48,7 +48,7 @@ class Delivery:
     @property
     def cost(self) -> int:
         """The permits that the broker takes for it."""
-        return 7 if self.entry.kind == "boastful" else len(self.wanted) if self.entry.count else 1
+        return 7 if self.entry.kind == "boastful" and not self.entry.done else len(self.wanted) if self.entry.count else 1
 
     def frame(self) -> bytes:
         """MESSAGE."""
@@ -70,7 +70,7 @@ class Delivery:
         pairs: list[Any] = [3, self.counts or None]
         if len(self.wanted) < entry.size:
             pairs += [4, _words(self.wanted, entry.size)]
-        if self.epoch:
+        if self.epoch >= 0:
             pairs += [5, self.epoch]
         metadata = message(1, str(self.number), 2, 5, 3, TIME + entry.number, *more)
         if kind == "no metadata":
@@ -109,7 +109,7 @@ class Subscription:
         self.answers: list[Any] = []
         self.is_open = False
         self.permits = 0
-        self.epoch = 0
+        self.epoch = -1
         self.deliveries = 0
         self.seek_request: Any = None
 
@@ -144,7 +144,7 @@ class Subscription:
         entry = self.entries[number]
         self.unacked.add(number)
         self.deliveries += 1
-        delivery = Delivery(self.deliveries, entry, 0 if self.sharing else self.epoch, corrupt, self.counts.get(number, 0))
+        delivery = Delivery(self.deliveries, entry, -1 if self.sharing else self.epoch, corrupt, self.counts.get(number, 0))
         self.counts[number] = self.counts.get(number, 0) + 1
         self.permits -= delivery.cost
         self.answers.append(delivery)
@@ -174,7 +174,7 @@ class Subscription:
             assert not self.is_open, "subscribed twice"
             self.gone()
             self.is_open = True
-            self.epoch = max(self.epoch, command.consumer_epoch) if command.HasField("consumer_epoch") else 0
+            self.epoch = command.consumer_epoch if command.HasField("consumer_epoch") else -1
             self.answers.append((fake.SUCCESS, 1, command.request_id))
         elif name == "seek":
             self.seek(command, closes)

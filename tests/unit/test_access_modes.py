@@ -1,7 +1,7 @@
 """Access modes: waiting for one's turn beyond any deadline, the topic's epoch, and being fenced."""
 from mpy_pulsar import ProducerAccessMode
 from mpy_pulsar.core.handle import CLOSED, NEVER, OPENING, READY
-from mpy_pulsar.errors import ConnectError, PulsarError, Timeout
+from mpy_pulsar.errors import ConnectError, ProtocolError, PulsarError, Timeout
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, Broker
 from tests.unit.support import is_like, raises
@@ -48,6 +48,14 @@ def test_one_that_is_not_even_queued_times_out():
     broker.now += TIMEOUT
     core.sweep(broker.now)
     assert isinstance(core.failure, Timeout)
+
+
+def test_only_who_asked_to_wait_for_its_turn_is_told_to():
+    for mode in (0, 1, 3):
+        broker, core = Broker(), fake.producer(access_mode=mode)
+        asked = broker.attach(core)
+        raises(ProtocolError, broker.say, fake.PRODUCER_SUCCESS, 1, asked[3], 2, "made", 3, -1, 6, False)
+        assert not core.queued
 
 
 def test_giving_up_in_the_queue_closes_it_at_the_broker():

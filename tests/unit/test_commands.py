@@ -1,6 +1,8 @@
 """Commands as whole frames: sizes, type, and the fields that a broker reads."""
 from mpy_pulsar.wire import commands, consumer_commands
 from mpy_pulsar.wire.writer import message
+from tests.unit import fake_broker as fake
+from tests.unit.support import raises
 from tests.unit.wire_support import read_message
 
 # Frames that a broker has accepted.
@@ -78,3 +80,10 @@ def test_ack_holds_every_message_id():
     assert fields == {1: 1, 2: 1, 3: ids[0], 4: 3}
     # 0 is a validation error too (UncompressedSizeCorruption), so it must not be taken for none.
     assert _sub_message(consumer_commands.ack(1, ids[:1], validation_error=0), 10)[4] == 0
+
+
+def test_properties_are_strings():
+    for make in (fake.producer, fake.consumer):
+        for properties in ({"room": 7}, {"room": b"7"}, {7: "room"}, {"room": None}):
+            error = raises(TypeError, make, properties=properties)
+            assert "room" in str(error)

@@ -342,3 +342,12 @@ def test_garbage_raises_nothing_but_pulsar_errors():
                 break
             alive += 1
     assert alive > 500 and dead > 100, (alive, dead)
+
+
+def test_a_peer_that_says_anything_but_connected_has_ten_seconds():
+    broker = Broker(connected=False)
+    for second in range(1, 10):
+        broker.now = ticks_add(fake.START, second * 1000)
+        broker.feed(PING_FRAME)
+        assert broker.connection.sweep(broker.now) == 10000 - second * 1000
+    raises(Timeout, broker.connection.sweep, ticks_add(fake.START, 10000))

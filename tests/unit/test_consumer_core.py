@@ -2,7 +2,7 @@
 import gc
 
 import mpy_pulsar.core.consumer_core as module
-from mpy_pulsar.core.handle import CLOSED, CLOSING, READY
+from mpy_pulsar.core.handle import CLOSED, CLOSING, IDLE, READY
 from mpy_pulsar.errors import AlreadyClosed, ConnectError, ProtocolError
 from mpy_pulsar.wire.writer import message
 from tests.unit import fake_broker as fake
@@ -123,7 +123,7 @@ def test_broker_entry_metadata_and_frames_without_checksum():
 
 def test_a_wrong_checksum_costs_the_entry_and_not_the_link():
     broker, core = _opened(permits=2)
-    broker.feed(fake.batch(3, [b"bad", b"bad"], checksum=b"\1\2\3\4", broker_entry=b"\x10\x05"))
+    broker.feed(fake.single(3, b"bad", checksum=b"\1\2\3\4", broker_entry=b"\x10\x05"))
     ack, flow = broker.heard()
     assert (ack.kind, ack[3], ack[4]) == (fake.ACK, fake.message_id(3), CHECKSUM_MISMATCH)
     assert (flow.kind, flow[2]) == (fake.FLOW, 1)
@@ -139,11 +139,11 @@ def test_metadata_that_cannot_be_read_costs_the_entry_and_not_the_link():
         broker, core = _opened()
         broker.feed(frame)
         assert _given_up(broker, BATCH_DESERIALIZE_ERROR) == fake.message_id(3) and len(core.watch.errors) == 1
-    broker, core = _opened()
     for rest in (b"", b"abc", b"\0\0\0\x09abc", b"\xff\xff\xff\xff", b"\x0e\x01\0\0\0\0"):
+        broker, core = _opened()
         broker.feed(fake.raw_frame(rest, 1, 2, 2, fake.message_id(3)))
         _given_up(broker, BATCH_DESERIALIZE_ERROR)
-    assert _take_all(core) == [] and core.state == READY
+        assert _take_all(core) == [] and core.state == IDLE and core.connection is None  # to be opened again
 
 
 def test_broker_entry_metadata_that_does_not_fit_is_a_protocol_error():

@@ -199,15 +199,17 @@ def test_cumulative_acknowledgements():
     assert core.sweep(fake.START + 100) == NEVER and _cumulated(broker, core) == [fake.message_id(2)]
     acknowledge_cumulative(core, messages[2].message_id())
     assert _cumulated(broker, core) == []  # the same again
+    core.partial = encode_acks
+    acknowledge_cumulative(core, messages[2])
+    assert _cumulated(broker, core) == [fake.message_id(3) + message(5, [4], 6, 3)]
+    core.partial = None
     acknowledge_cumulative(core, messages[3])
     assert _cumulated(broker, core) == [fake.message_id(3)]
     acknowledge_cumulative(core, messages[3])
     acknowledge_cumulative(core, messages[4])
     assert _cumulated(broker, core) == [fake.message_id(4)]  # the later one stands for both
-    core.partial = encode_acks
-    acknowledge_cumulative(core, messages[2])
-    assert _cumulated(broker, core) == [fake.message_id(3) + message(5, [4], 6, 3)]
-    acknowledge_cumulative(core, messages[4])
+    broker.feed(fake.single(5, b"f"))
+    acknowledge_cumulative(core, core.take())
     core.start_close(broker.now)
     assert [one.kind for one in broker.heard()] == [fake.ACK, fake.CLOSE_CONSUMER]
     for kind in (1, 3):

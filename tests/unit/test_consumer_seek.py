@@ -1,5 +1,5 @@
 """Seeks, questions to the broker and permits by hand, without sockets."""
-from mpy_pulsar.core.handle import CLOSED, OPENING, READY
+from mpy_pulsar.core.handle import CLOSED, IDLE, OPENING, READY
 from mpy_pulsar.core.message_id import MessageId
 from mpy_pulsar.errors import AlreadyClosed, ConnectError, ProtocolError, Timeout
 from mpy_pulsar.features.extra import extra_of
@@ -88,12 +88,19 @@ def test_a_seek_that_is_refused_leaves_everything_as_it_was():
     broker.say(fake.ERROR, 1, broker.hear(SEEK)[2], 2, 0, 3, "no seek now")
     assert call.done and "no seek now" in str(call.error) and core.state == READY
     assert take_data(core) == [b"kept"]
+
+
+def test_a_seek_that_fails_behind_the_close_is_made_again_once_the_topic_has_moved():
+    broker, core = opened()
     call = _seek(core, MessageId(fake.message_id(1)))
-    number = broker.heard()[-1][2]
+    number = broker.hear(SEEK)[2]
     broker.say(fake.CLOSE_CONSUMER, 1, 2, 2, fake.NO_REQUEST)
-    broker.say(fake.ERROR, 1, number, 2, 0, 3, "late refusal")
-    broker.say(fake.SUCCESS, 1, broker.hear(fake.SUBSCRIBE)[5])
-    assert "late refusal" in str(call.error) and core.state == READY and broker.hear(fake.FLOW)[2] == 1
+    broker.say(fake.ERROR, 1, number, 2, 0, 3, "the topic is unloaded")
+    assert not call.done and core.state == IDLE and core.failure is None
+    other = Broker()
+    open_again(other, core)
+    other.say(fake.SUCCESS, 1, other.hear(SEEK)[2])
+    assert call.done and call.error is None and core.state == READY
 
 
 def test_a_seek_without_a_close_goes_on_with_the_permits_of_what_was_dropped():

@@ -1,10 +1,11 @@
 """The way to a topic's broker: partitions, and the opening that leaves together with the look-up."""
 from mpy_pulsar.core.handle import CLOSED, IDLE, LOOKING, OPENING, READY
 from mpy_pulsar.core.topic import is_partition
-from mpy_pulsar.errors import ConnectError, PulsarError
+from mpy_pulsar.errors import ConnectError, ProtocolError, PulsarError
 from mpy_pulsar.features.partitions import PartitionsQuery
 from tests.unit import fake_broker as fake
-from tests.unit.fake_broker import THERE, HERE, TIMEOUT, TOPIC, Broker, Watch
+from tests.unit.fake_broker import HERE, THERE, TIMEOUT, TOPIC, Broker, Watch
+from tests.unit.support import raises
 
 PARTITIONED_METADATA = 21
 PARTITIONED_METADATA_RESPONSE = 22
@@ -186,3 +187,13 @@ def test_the_names_of_partitions_are_asked_for_alone():
         _answer(broker, metadata, count)
         assert query.topics == names and query.established and query.state == CLOSED
         assert broker.connection.handles == {} and broker.heard() == []
+
+
+def test_more_partitions_than_any_topic_has_cost_the_link():
+    for core in (_unknown(), PartitionsQuery(TOPIC, 7, TIMEOUT)):
+        core.attach(Broker().connection, fake.START)
+        broker = Broker()
+        core.lost(ConnectError("gone"), broker.now)
+        core.attach(broker.connection, broker.now)
+        metadata = broker.heard()[0]
+        raises(ProtocolError, _answer, broker, metadata, 1 << 27)

@@ -96,6 +96,29 @@ def test_it_waits_for_room_in_the_send_buffer():
     asyncio.run(run())
 
 
+def test_a_heap_that_is_full_for_a_while_costs_no_message():
+    async def run():
+        broker, producer = _opened(irq_slots=3, irq_bytes=4)
+        send_nowait = producer.send_nowait
+        failures = [0]
+
+        def fail_at_first(content):
+            if failures[0] < 3:
+                failures[0] += 1
+                raise MemoryError("no room for a slice")
+            send_nowait(content)
+
+        producer.send_nowait = fail_at_first
+        assert producer.from_irq(b"1") and producer.from_irq(b"2")
+        payloads = []
+        await _until(broker, producer, payloads, 2)
+        assert payloads == [b"1", b"2"] and failures == [3] and not producer.irq._task.done()
+        assert producer.irq.dropped == 0
+        await _end(producer)
+
+    asyncio.run(run())
+
+
 def test_a_message_that_never_fits_does_not_stop_those_behind_it():
     async def run():
         broker = Broker()

@@ -4,7 +4,7 @@ from mpy_pulsar.core.retry import verdict
 from mpy_pulsar.errors import AlreadyClosed, AuthenticationError, ConnectError, ProtocolError, PulsarError, Timeout
 from mpy_pulsar.port import ticks_add
 from tests.unit import fake_broker as fake
-from tests.unit.fake_broker import HERE, THERE, TIMEOUT, Broker
+from tests.unit.fake_broker import HERE, THERE, TIMEOUT, Broker, reopen
 from tests.unit.support import is_like, raises
 
 
@@ -211,7 +211,7 @@ def test_an_answer_of_the_wrong_kind_opens_nothing():
         assert core.state != READY
 
 
-def test_the_back_off_grows_with_every_failure_and_starts_anew_once_ready():
+def test_the_back_off_grows_with_every_failure_and_starts_anew_once_the_place_has_proved_good():
     broker, core = Broker(), fake.producer()
     full = 100
     for _ in range(12):
@@ -219,9 +219,25 @@ def test_the_back_off_grows_with_every_failure_and_starts_anew_once_ready():
         broker.say(fake.ERROR, 1, asked[3], 2, 2, 3, "storage")
         assert full // 2 <= core.wait_before(broker.now) <= full
         full = min(2 * full, 30000)
-    broker.open(core)
-    broker.say(fake.CLOSE_PRODUCER, 1, 1, 2, fake.NO_REQUEST)
-    assert 50 <= core.wait_before(broker.now) <= 100
+    for age, least in ((4999, 15000), (5000, 50), (0, 100)):
+        reopen(broker, core)
+        broker.now = ticks_add(broker.now, age)
+        broker.say(fake.CLOSE_PRODUCER, 1, 1, 2, fake.NO_REQUEST)
+        assert least <= core.wait_before(broker.now) <= 2 * least
+
+
+def test_a_place_that_has_proved_good_stays_so_for_longer_than_ticks_can_tell():
+    for make in (fake.producer, fake.consumer):
+        broker, core = Broker(), make()
+        for _ in range(4):
+            core.lost(ConnectError("gone"), broker.now)
+        reopen(broker, core)
+        broker.heard()
+        for _ in range(20):  # ten days
+            broker.now = ticks_add(broker.now, 43200000)
+            core.sweep(broker.now)
+        core.lost(ConnectError("gone"), broker.now)
+        assert 50 <= core.wait_before(broker.now) <= 100
 
 
 def test_what_is_not_before_a_tick_is_let_go_at_that_tick():

@@ -1,5 +1,7 @@
 """The bound on bytes on their way that lwIP needs, on handles whose rings are scripted."""
+from mpy_pulsar.core.handle import READY
 from mpy_pulsar.net.lwip import Window
+from tests.unit import fake_broker as fake
 
 
 class FakeRing:
@@ -18,6 +20,7 @@ class FakeRing:
 class FakeHandle:
     def __init__(self, connection, *sizes):
         self.connection = connection
+        self.state = READY
         self.ring = FakeRing(sizes)
         self.asked = 0
 
@@ -116,3 +119,16 @@ def test_a_receipt_for_a_frame_that_waits_is_not_followed_by_its_transmission():
     handle.receipt()
     handle.receipt()
     assert taken(window, handle) == 2
+
+
+def test_a_frame_that_waits_is_not_transmitted_behind_the_close():
+    window = Window()
+    broker, core = fake.opened_producer()
+    for _ in range(4):
+        core.ring.add_unbatched(bytes(900))
+    slots = [window.next_frame(core, broker.clock, broker.now) for _ in range(4)]
+    assert slots[3] == -1 and window.held is core
+    core.start_close(broker.now)
+    assert broker.hear(fake.CLOSE_PRODUCER)[1] == core.id
+    broker.receipt(0)
+    assert window.next_frame(core, broker.clock, broker.now) == -1 and window.held is None

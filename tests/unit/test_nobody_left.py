@@ -220,6 +220,7 @@ def _writing_link(broker, stream):
             self.address = ("here", 6650)
             self._stream = stream
             self._supervisor = broker  # for its clock
+            self._window = None
 
     return Bare()
 

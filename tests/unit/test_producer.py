@@ -1,5 +1,6 @@
 """A whole Producer against a broker of the test's own: who waits, in which order, and what each is told."""
 import asyncio
+from array import array
 
 from mpy_pulsar.core.handle import CLOSED
 from mpy_pulsar.errors import AlreadyClosed, MessageTooBig, PulsarError, QueueFull
@@ -384,7 +385,10 @@ def test_a_failed_message_leaves_the_producer_as_it_was():
         for content in ("text", 7, [1]):
             await _outcome(producer.send(content), outcomes)
             await _outcome(producer.send(content, partition_key="k"), outcomes)
-        assert [isinstance(one, TypeError) for one in outcomes] == [True] * 6
+        wide = array("H", [1, 2])
+        for content in ("text", 7, wide, memoryview(wide) if hasattr(memoryview, "nbytes") else wide):
+            await _outcome(producer.send_batch([b"one", content]), outcomes)
+        assert [isinstance(one, TypeError) for one in outcomes] == [True] * 10 and producer.core.ring.idle()
         task = _start(producer.send(b"fine"), outcomes)
         frames = []
         await _serve(broker, producer, frames)

@@ -75,6 +75,22 @@ def test_other_refusals_open_the_producer_again_and_resend():
         assert broker.sent(core) == frames and tickets[0].calls == []
 
 
+def test_a_broker_that_refuses_every_frame_is_tried_ever_more_seldom():
+    broker, core, frames, tickets = producer_in_flight(2)
+    # 2: PersistenceError, up to 30 s; 3: of those that only somebody's hand mends, up to 10 minutes.
+    for code, failures, most in ((2, 11, 30000), (3, 14, 600000)):
+        for _ in range(failures):
+            _refuse(broker, 0, code)
+            wait = core.wait_before(broker.now)
+            broker.heard()
+            reopen(broker, core)
+            assert broker.sent(core) == frames
+        assert most // 2 <= wait <= most, (code, wait)
+    broker.receipt(0)
+    _refuse(broker, 1, 2)
+    assert 50 <= core.wait_before(broker.now) <= 100
+
+
 def test_a_terminated_topic_fails_every_waiter_and_every_later_add():
     for code in (15, 25):
         broker, core, _, tickets = producer_in_flight()

@@ -4,7 +4,7 @@ import asyncio
 from mpy_pulsar.core.handle import NEVER, READY
 from mpy_pulsar.errors import ConnectError, Timeout
 from mpy_pulsar.features.send_timeout import SendTimeout
-from mpy_pulsar.port import ticks_add, ticks_ms
+from mpy_pulsar.port import ticks_add, ticks_diff, ticks_ms
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import Broker, Ticket, reopen
 from tests.unit.support import raises
@@ -132,6 +132,7 @@ def test_a_half_written_frame_that_is_given_up_leaves_its_link():
             self.address = ("here", 6650)
             self._stream = stream
             self._supervisor = broker  # for its clock
+            self._window = None
 
     class Stuck:
         """A socket that takes ten bytes, and anything once the test has gone on."""
@@ -170,3 +171,57 @@ def test_flush_hears_of_messages_that_nobody_waited_for():
     broker.now += 1000
     core.sweep(broker.now)
     assert isinstance(core.refused, Timeout) and core.watch.errors == [core.refused]
+
+
+def test_without_a_broker_a_message_s_time_is_its_own_and_not_its_batch_s():
+    broker, core = _opened(slots=16)
+    core.lost(ConnectError("gone"), broker.now)
+    waiting = {}  # by batch: its ticket and when each of its messages was queued
+    ended = 0
+    due = core.sweep(broker.now)
+    for _ in range(60):  # a message each 50 ms, and the supervisor when it is to come
+        attended = core.watch.attended
+        if core.ring.add(b"x"):
+            core.wake()
+        number = core.ring.last_batch()
+        if number not in waiting:
+            waiting[number] = (core.tickets.setdefault(number, Ticket()), [])
+        waiting[number][1].append(broker.now)
+        broker.now = ticks_add(broker.now, 50)
+        due -= 50
+        if due <= 0 or core.watch.attended != attended:
+            due = core.sweep(broker.now)
+        for number in list(waiting):
+            ticket, queued = waiting[number]
+            if ticket.calls:
+                ages = [ticks_diff(broker.now, tick) for tick in queued]
+                assert _TIMEOUT * 8 // 10 < min(ages) and max(ages) <= _TIMEOUT + 100, ages
+                ended += len(ages)
+                del waiting[number]
+    assert ended >= 35
+
+
+def test_while_it_opens_the_supervisor_hears_of_every_new_batch():
+    broker, core = _opened(messages=1)
+    core.lost(ConnectError("gone"), broker.now)
+    core.not_before = None
+    core.attach(broker.connection, broker.now)
+    for _ in range(2):
+        attended = core.watch.attended
+        core.ring.add(b"x")
+        assert broker.sent(core) == []  # the link's writer looks
+        assert core.watch.attended == attended + 1
+
+
+def test_closing_what_is_open_leaves_a_slot_to_go_on_with():
+    broker, core = _opened(slots=2)
+    core.lost(ConnectError("gone"), broker.now)
+    tickets = []
+    for _ in range(2):
+        tickets.append(_add(core, b"x"))
+        assert core.sweep(broker.now) > 0
+        broker.now = ticks_add(broker.now, 200)
+        core.sweep(broker.now)
+    assert core.ring.open == 1 and core.ring._count == 1
+    core.ring.add(b"joins the last")
+    assert core.ring._count == 2

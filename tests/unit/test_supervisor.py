@@ -5,6 +5,7 @@ from mpy_pulsar import Client
 from mpy_pulsar.core.handle import CLOSED, IDLE, LOOKING, OPENING
 from mpy_pulsar.errors import AuthenticationError, ConnectError, PulsarError
 from mpy_pulsar.net import supervisor as room
+from mpy_pulsar.net.link import Link
 from mpy_pulsar.port import ERRORS, ticks_add, ticks_diff
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import START, Broker
@@ -248,6 +249,67 @@ def test_credentials_that_are_refused_end_what_is_being_created_and_delay_the_re
         assert established.failure is None and established.state == IDLE
 
     _with_bench(check)
+
+
+def test_a_moment_without_memory_costs_no_handle_and_not_the_client():
+    async def check(bench):
+        core = await bench.adopt("a")
+        other = await bench.adopt("b")
+        await bench.found(bench.link("one"), "pulsar://one:6650")
+        for handle in (core, other):
+            handle.lost(ConnectError("gone"), bench.now)
+            handle.established = True
+
+        def full(request_id):
+            raise MemoryError
+
+        other._place_known = True
+        attach, other.attach = other.attach, lambda *_: full(1)
+        await bench.run(1000)
+        assert other.failure is None and other.state == IDLE and core.state == LOOKING
+        other.attach = attach
+        await bench.run(31000)
+        assert other.state == LOOKING and bench.supervisor._failure is None
+
+    _with_bench(check)
+
+
+def test_a_link_without_memory_for_its_last_word_ends_all_the_same():
+    async def run():
+        class Full(Link):
+            def __init__(self):
+                self.error = None
+                self._supervisor = self
+                self.attended = 0
+
+            def attend(self):
+                self.attended += 1
+
+            def _reason(self, error):
+                raise MemoryError
+
+        async def broken():
+            raise OSError(104)
+
+        link = Full()
+        await link._guard(broken())
+        assert isinstance(link.error, ConnectError) and link.attended == 1
+
+    asyncio.run(run())
+
+
+def test_errors_asked_for_after_the_end_are_none():
+    async def run():
+        client = Client("pulsar://localhost")
+        await client.close()
+        async for error in client.errors():
+            raise AssertionError(error)
+
+    asyncio.run(run())
+
+
+def test_a_timeout_of_weeks_is_one_of_days():
+    assert Client("pulsar://localhost", operation_timeout_seconds=10**7)._timeout < 1 << 29
 
 
 def test_errors_of_no_call_reach_stream_function_and_logger():

@@ -1,4 +1,4 @@
-"""Produces and consumes in every way the client offers, and is refused in every way a program may meet.
+"""The main path between producers and consumers, and the ways in which a program is refused; scenarios.py has the rest.
 
 Options: url, token, wrong_token, silent_url (an address where nobody listens), prefix (of topics nobody else uses).
 Says `check` with the name of each check that held.
@@ -9,8 +9,8 @@ from corpus import content
 from program import raises, run, same, say, true
 
 from mpy_pulsar import (
-    AlreadyClosed, AuthenticationError, AuthenticationToken, Client, ConsumerType, InitialPosition, MessageId,
-    MessageTooBig, PulsarError, QueueFull, Timeout,
+    AlreadyClosed, AuthenticationError, AuthenticationToken, Client, InitialPosition, MessageId, MessageTooBig,
+    QueueFull, Timeout,
 )
 from mpy_pulsar.net.stream import wait
 from mpy_pulsar.port import LARGE_MESSAGES, ticks_diff, ticks_ms
@@ -183,24 +183,6 @@ async def room_tells_what_fits(options, topic):
         same([message.data() for message in messages], [content(number, 100) for number in range(sent)], "contents")
 
 
-async def batching_delay(options, topic):
-    async with _connect(options) as client:
-        consumer = await client.subscribe(topic, "all")
-        producer = await client.create_producer(topic, batching_max_publish_delay_ms=200)
-        started = ticks_ms()
-        ids = await asyncio.gather(*[producer.send(b"%d" % number) for number in range(3)])
-        waited = ticks_diff(ticks_ms(), started)
-        true(waited >= 195, "a batch that is not full left after %d ms" % waited)
-        same(len({one.entry_id() for one in ids}), 1, "entries")
-        producer = await client.create_producer(topic, batching_max_publish_delay_ms=600_000, batching_max_messages=3)
-        full = await asyncio.gather(*[producer.send(b"%d" % number) for number in range(3, 6)])
-        same(len({one.entry_id() for one in full}), 1, "a full batch does not wait")
-        producer.send_nowait(b"6")
-        await producer.flush()  # nor does what is flushed
-        messages = await _take(consumer, 7)
-        same([message.data() for message in messages], [b"%d" % number for number in range(7)], "order")
-
-
 async def two_producers_and_two_consumers(options, topic):
     async with _connect(options) as client:
         consumers = (await client.subscribe(topic, "one"), await client.subscribe(topic, "two"))
@@ -242,33 +224,6 @@ async def async_with_and_async_for(options, topic):
                 elif len(received) == 30:
                     break
         same(received, [b"%d" % number for number in range(30)], "contents")
-
-
-async def a_cancelled_receive_loses_nothing(options, topic):
-    async with _connect(options) as client:
-        consumer = await client.subscribe(topic, "all")
-        producer = await client.create_producer(topic)
-        for number in range(10):
-            waiting = asyncio.create_task(consumer.receive())
-            await asyncio.sleep(0)
-            waiting.cancel()
-            await raises(asyncio.CancelledError, waiting)
-            await producer.send(b"%d" % number)
-            message = await consumer.receive()
-            same(message.data(), b"%d" % number, "content")
-
-
-async def what_is_acknowledged_does_not_come_again(options, topic):
-    async with _connect(options) as client:
-        consumer = await client.subscribe(topic, "all")
-        producer = await client.create_producer(topic)
-        for number in range(10):
-            await producer.send(b"%d" % number)
-        await _take(consumer, 6)
-        await consumer.close()
-        consumer = await client.subscribe(topic, "all")
-        messages = await _take(consumer, 4)
-        same([message.data() for message in messages], [b"6", b"7", b"8", b"9"], "contents")
 
 
 async def closed_ones_refuse(options, topic):
@@ -336,17 +291,6 @@ async def nobody_listens(options, topic):
     true(_SHORT_SECONDS * 1000 - 50 <= took < _SHORT_SECONDS * 1000 + 3000, "the timeout took %d ms" % took)
 
 
-async def second_exclusive_consumer(options, topic):
-    async with _connect(options) as client:
-        consumer = await client.subscribe(topic, "all", consumer_type=ConsumerType.Exclusive)
-        async with _connect(options, operation_timeout_seconds=_SHORT_SECONDS) as rival:
-            error = await raises(PulsarError, rival.subscribe(topic, "all"))
-            same(error.error(), 5, "ConsumerBusy")
-        producer = await client.create_producer(topic)
-        await producer.send(b"still mine")
-        same((await consumer.receive()).data(), b"still mine", "the first consumer goes on")
-
-
 async def bad_arguments(options, topic):
     async with _connect(options) as client:
         for name in ("", None, "a/b", "http://a/b/c", "persistent://a/b", "persistent://a//c", 7):
@@ -362,10 +306,9 @@ async def bad_arguments(options, topic):
 
 CHECKS = (
     batches_of_1_2_and_1000, the_defaults_small_buffers_do, empty_and_large_contents, properties_keys_and_event_time,
-    send_nowait_and_flush, room_tells_what_fits, batching_delay, two_producers_and_two_consumers,
-    async_with_and_async_for, a_cancelled_receive_loses_nothing, what_is_acknowledged_does_not_come_again,
+    send_nowait_and_flush, room_tells_what_fits, two_producers_and_two_consumers, async_with_and_async_for,
     closed_ones_refuse, opened_and_closed_often, a_wait_keeps_its_cancellation, wrong_token, nobody_listens,
-    second_exclusive_consumer, bad_arguments,
+    bad_arguments,
 )
 
 

@@ -1,6 +1,7 @@
-"""Runs all scenarios, several at a time; says `scenario` with the name of each that held, `failed` with each other.
+"""Runs all scenarios, several at a time; says `scenario` with the name of each that held, else `failed`.
 
-Options: those of scenario.Place, and only (a list of names; optional). It says `please` where it needs an administrator.
+Options: those of scenario.Place, and only (a list of names; optional). It says `please` where it needs an
+administrator.
 """
 import asyncio
 import io

@@ -2,9 +2,9 @@
 import asyncio
 
 from program import raises, same, true
-from scenario import COMES_MILLIS, EARLIEST, fill, left, nothing_comes, numbers, take
+from scenario import COMES_MILLIS, EARLIEST, NOTHING_MILLIS, fill, left, nothing_comes, numbers, take
 
-from mpy_pulsar import ConnectError, ConsumerType, MessageId, ProducerAccessMode, PulsarError
+from mpy_pulsar import ConsumerType, MessageId, ProducerAccessMode, PulsarError, Timeout
 
 _UNKNOWN = 0
 _TERMINATED = 15
@@ -49,7 +49,6 @@ async def _reported(place, topic, what):
         true(producer.is_connected(), "open again")
         error = await stream.__anext__()
         true(error is heard[0], "the stream has it too")
-        same(error.__class__, ConnectError, "its class")
         await client.close()
         async for error in stream:
             true(error in heard, "both hear the same")
@@ -141,11 +140,16 @@ async def acknowledgements_outlive_a_move(place, topic):
             await consumer.acknowledge(messages[index])
         await consumer.get_last_message_id()  # acknowledgements leave before the question
         await _moved(place, topic, told)
-        # Acknowledgements inside of a batch are in a broker's memory only.
-        again = await take(consumer, 7)
-        same(sorted([int(message.data()) for message in again]), [0, 1, 2, 4, 5, 6, 7], "what was not, by whole entries")
-        for message in again:
+        # A broker may forget acknowledgements inside of a batch when the topic moves, never those of whole entries.
+        found = set()
+        while True:
+            try:
+                message = await consumer.receive(COMES_MILLIS if len(found) < 4 else NOTHING_MILLIS)
+            except Timeout:
+                break
+            found.add(int(message.data()))
             await consumer.acknowledge(message)
+        true({0, 2, 5, 6} <= found <= {0, 1, 2, 4, 5, 6, 7}, "what was not acknowledged comes again: %r" % (found,))
         await consumer.close()
         await left(client, topic, "all", [], **more)
 
@@ -154,11 +158,8 @@ async def waits_outlive_a_move(place, topic):
     told = asyncio.Event()
     async with place.connect(on_error=lambda error: told.set()) as client, place.connect() as other:
         ids = await fill(other, topic, 2, 1)
-        consumer = await client.subscribe(topic, "all", auto_flow=False, **EARLIEST)
-        consumer.flow(3)
-        for message in await take(consumer, 3):
-            await consumer.acknowledge(message)
-        await consumer.get_last_message_id()
+        # Nothing is acknowledged: Pulsar itself may forget that when it has just begun to write it down.
+        consumer = await client.subscribe(topic, "all", auto_flow=False)
         reader = await client.create_reader(topic, ids[1])
         same((await reader.read_next(COMES_MILLIS)).data(), b"2", "before")
         waiting = [asyncio.create_task(one) for one in (consumer.receive(), reader.read_next(COMES_MILLIS))]

@@ -89,7 +89,8 @@ async def a_full_queue_raises_or_waits(place, topic):
         waits = await client.create_producer(topic, max_pending_messages=5)
         ids = await asyncio.gather(*[waits.send(b"%d" % number) for number in range(100)])
         messages = await take(consumer, 100)
-        same([message.data() for message in messages], [b"%d" % number for number in range(100)], "in the order of calls")
+        contents = [b"%d" % number for number in range(100)]
+        same([message.data() for message in messages], contents, "in the order of calls")
         same([message.message_id() for message in messages], ids, "ids")
 
 
@@ -277,8 +278,9 @@ async def the_names_of_a_topic(place, topic):
 
 
 SCENARIOS = (
-    batches_by_count, batches_by_bytes, batches_by_flush_alone, no_batches, batches_by_delay, a_list_larger_than_a_batch,
-    a_full_queue_raises_or_waits, a_full_buffer_raises_or_waits, too_large_before_a_byte_is_sent, exclusive_producers,
-    a_wait_for_the_topic_is_given_up, fencing_others_off, a_name_is_taken_once, what_the_broker_knows_of_us, the_largest_and_the_smallest,
-    topics_that_nobody_stores, the_names_of_a_topic,
+    batches_by_count, batches_by_bytes, batches_by_flush_alone, no_batches, batches_by_delay,
+    a_list_larger_than_a_batch, a_full_queue_raises_or_waits, a_full_buffer_raises_or_waits,
+    too_large_before_a_byte_is_sent, exclusive_producers, a_wait_for_the_topic_is_given_up, fencing_others_off,
+    a_name_is_taken_once, what_the_broker_knows_of_us, the_largest_and_the_smallest, topics_that_nobody_stores,
+    the_names_of_a_topic,
 )

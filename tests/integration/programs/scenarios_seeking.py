@@ -116,7 +116,8 @@ async def seeking_for_others_too(place, topic):
     async with place.connect() as client, place.connect() as other:
         ids = await fill(client, topic, *([1] * 10))
         more = {"consumer_type": ConsumerType.Shared, "receiver_queue_size": 1}
-        consumers = [await client.subscribe(topic, "all", **EARLIEST, **more), await other.subscribe(topic, "all", **more)]
+        consumers = [await client.subscribe(topic, "all", **EARLIEST, **more)]
+        consumers.append(await other.subscribe(topic, "all", **more))
         found = await share(consumers, 10)
         same(sorted([int(message.data()) for one in found for message in one]), list(range(10)), "first time")
         await consumers[0].seek(ids[3])
@@ -158,5 +159,6 @@ async def seeking_across_a_lost_link(place, topic):
 
 SCENARIOS = (
     seeking_by_id, seeking_by_id_with_its_message, seeking_by_time, a_seek_forgets_acknowledgements,
-    the_last_message_id, unsubscribing, a_seek_serves_who_waits, seeking_for_others_too, unsubscribing_beside_others, seeking_across_a_lost_link,
+    the_last_message_id, unsubscribing, a_seek_serves_who_waits, seeking_for_others_too,
+    unsubscribing_beside_others, seeking_across_a_lost_link,
 )
