@@ -142,7 +142,7 @@ def test_conditions_are_decided(condition: str, left: str, tmp_path: Path) -> No
 
 
 def test_branches_are_decided(tmp_path: Path) -> None:
-    program = merged(tmp_path, "ON = 1\ndef run(x):\n    if ON:\n        x += 1\n    else:\n        x += 2\n"
+    program = merged(tmp_path, "ON = True\ndef run(x):\n    if ON:\n        x += 1\n    else:\n        x += 2\n"
                                "    if not ON:\n        x = 0\n    return x\n")
     fold(program)
     assert run(program, 1) == 2 and "if" not in describe(program)

@@ -21,6 +21,7 @@ from tools.bundle.program import Program
 from tools.bundle.reading import PLAIN
 from tools.bundle.renaming import fresh_names, rename
 from tools.bundle.sets import SETS
+from tools.bundle.shaking import shake
 from tools.bundle.tracebacks import read_back, traceback_map
 from tools.interpreters import ROOT, Interpreter, search_path
 
@@ -132,6 +133,22 @@ def test_names_of_other_packages_objects_stay(tmp_path: Path) -> None:
     assert run(program, 2.5) == 2 and "def setblocking" in describe(program)
 
 
+def test_attributes_that_are_named_by_text_change_too(tmp_path: Path) -> None:
+    source = ("class Thing:\n    def __init__(self):\n        self.private = 4\ndef run(x):\n"
+              "    thing = Thing()\n    if hasattr(thing, 'private'):\n        return getattr(thing, 'private', 0) + x\n")
+    program = renamed(tmp_path, source)
+    assert run(program, 3) == 7 and "private" not in describe(program)
+
+
+def test_what_a_class_body_reads_is_not_hidden_by_its_attributes(tmp_path: Path) -> None:
+    functions = "".join(f"def function_{number}():\n    return {number}\n" for number in range(60))
+    members = "".join(f"    member_{number} = function_{number}\n    def other_{number}(self, f=function_{number}):\n"
+                      "        return f()\n" for number in range(60))
+    calls = " + ".join(f"Thing.member_{number}() + thing.other_{number}()" for number in range(60))
+    source = f"{functions}class Thing:\n{members}def run(x):\n    thing = Thing()\n    return {calls}\n"
+    assert run(renamed(tmp_path, source), 0) == 2 * sum(range(60))
+
+
 def test_functions_get_different_names_as_long_as_there_are_some(tmp_path: Path) -> None:
     program = renamed(tmp_path, _SOURCE)
     several = [names for names in program.functions.values() if len(names) > 1]
@@ -169,6 +186,19 @@ def test_loaded_on_demand_files_use_the_new_names(tmp_path: Path, micropython: I
                "try: m.nothing\nexcept AttributeError as error: print('no', error)"],
         env={"MICROPYPATH": search_path(tmp_path / "out")}, cwd=tmp_path)
     assert done.stdout.split() == ["1.2", "43", "True", "no", "nothing"], done.stderr
+
+
+def test_what_is_set_on_a_class_goes_where_the_class_goes(tmp_path: Path, micropython: Interpreter) -> None:
+    program = merged(tmp_path, {
+        "rare": "class Rare:\n    best = None\nRare.best = Rare()\n",
+        "main": "def run():\n    from .rare import Rare\n    return Rare.best.__class__ is Rare\n",
+    }, roots=("run", "Rare"), attributes=("best",))  # fmt: skip
+    shake(program)
+    rename(program)
+    write(Bundle(unit_sources(program, "1"), program), tmp_path / "out")
+    done = micropython.run(["-c", "import mpy_pulsar as m; print(m.run(), m.Rare.best.__class__ is m.Rare)"],
+                           env={"MICROPYPATH": search_path(tmp_path / "out")}, cwd=tmp_path)
+    assert done.stdout.split() == ["True", "True"], done.stderr
 
 
 def test_a_traceback_is_read_back(tmp_path: Path, micropython: Interpreter, monkeypatch: pytest.MonkeyPatch,

@@ -24,6 +24,8 @@ _HELPERS = ("port.py", "net/__init__.py", "net/resolve.py", "net/stream.py")
 _SMALL = {32: "64K", 64: "128K"}
 
 _SEND = """
+import gc
+gc.threshold(4096)  # else the garbage of the imports lies among what stays
 import asyncio, micropython, sys
 from mpy_pulsar import AuthenticationToken, Client
 
@@ -56,6 +58,8 @@ async def main():
 asyncio.run(main())
 """
 _RECEIVE = """
+import gc
+gc.threshold(4096)
 import asyncio, sys
 from mpy_pulsar import AuthenticationToken, Client, InitialPosition
 
