@@ -4,7 +4,6 @@ acknowledged comes again; permits are never too many, never gone; nobody waits f
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -23,9 +22,9 @@ from mpy_pulsar.errors import ConnectError, PulsarError
 from mpy_pulsar.features.seeking import Seek
 from mpy_pulsar.port import ACK_GROUP
 from tests.twin.broker_model import World, bounded, look, patience, read_control
-from tests.twin.subscription_model import GARBAGE, LEDGER, NOT_SUPPORTED, Delivery, Entry, Subscription
+from tests.twin.subscription_model import GARBAGE, NOT_SUPPORTED, Delivery, Entry, Subscription
 from tests.unit import fake_broker as fake
-from tests.unit.fake_broker import START, TIME, TIMEOUT, Broker, message_id
+from tests.unit.fake_broker import TIME, TIMEOUT, Broker, message_id
 
 _NACK_DELAY = 500
 _ROUNDS = 200
