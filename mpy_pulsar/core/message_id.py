@@ -19,7 +19,7 @@ class MessageId:
     earliest: "MessageId"  # before the first message of a topic
     latest: "MessageId"  # behind the last one
     _entry = None  # what a Message has in its place
-    earliest = latest = None  # set below
+    earliest = latest = None  # pyright: ignore[reportAssignmentType] - set below
 
     def __init__(self, encoded, batch_index=-1, batch_size=0, done=None):
         """encoded: bytes of MessageIdData as received, for the whole entry. done: what its Entry has by that name."""
