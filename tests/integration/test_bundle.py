@@ -36,7 +36,8 @@ unlock = getattr(micropython, "heap_unlock", int)
 async def main():
     url, token, topic, count = sys.argv[1:5]
     async with Client(url, authentication=AuthenticationToken(token)) as client:
-        producer = await client.create_producer(topic)
+        # What `send` and properties load leaves no room for the default of 4 KB.
+        producer = await client.create_producer(topic, send_buffer_size=2048)
         message_id = await producer.send(b"first", properties={"kind": "first"}, partition_key="k")
         content = bytearray(2)
         number = 1

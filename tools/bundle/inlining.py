@@ -52,6 +52,10 @@ class _Round:
         self.tree = program.tree
         self.scopes = Scopes(self.tree)
         self.changed: set[ast.AST] = set()  # functions
+        self.copied: set[tuple[bool, str]] = set()  # what is named more often than `uses` says
+        self.inside: dict[ast.AST, ast.AST] = {}  # by call: the function that it stands in
+        for _, function in functions_of(self.tree):
+            self.inside.update((node, function) for node in ast.walk(function) if isinstance(node, ast.Call))
         self.callees: dict[tuple[bool, str], list[_Callee]] = {}  # by "is it a method" and name
         for owner, function in functions_of(self.tree):
             self.callees.setdefault((owner is not None, function.name), []).append(_Callee(owner, function))
@@ -84,13 +88,15 @@ class _Round:
             for block, place, last in blocks_of(function):
                 if self._try_statement(owner, function, block, place, last):
                     break
-        return bool(self.changed) or any(self._try_expression(key) for key in self.callees)
+        for key in self.callees:
+            self._try_expression(key)
+        return bool(self.changed)
 
     def _candidate(self, key: tuple[bool, str], most: int = 1) -> _Callee | None:
         """The one function of that name, if it is used once, or so often at most, and may move."""
         found = self.callees.get(key, [])
         is_method, name = key
-        if len(found) != 1 or not 0 < self.uses[key] <= most or name.startswith("__"):
+        if len(found) != 1 or not 0 < self.uses[key] <= most or name.startswith("__") or key in self.copied:
             return None
         if name in (self.program.public.attributes if is_method else self.program.public.roots) or name in FOREIGN:
             return None
@@ -203,35 +209,42 @@ class _Round:
         holder = ast.Module([new], [])
         return rewrite(holder, change).body[0]
 
-    def _try_expression(self, key: tuple[bool, str]) -> bool:
+    def _try_expression(self, key: tuple[bool, str]) -> None:
         """A function that is only `return expression`, called with arguments that may be put in its place.
 
         Its name says whose it is, since no other class has it. A short one may be called in several places.
         """
         callee = self._candidate(key, _SHORT_USES)
         if not callee or isinstance(callee.function, ast.AsyncFunctionDef) or len(callee.function.body) != 1:
-            return False
+            return
         only = callee.function.body[0]
         if not isinstance(only, ast.Return) or only.value is None:
-            return False
+            return
         expression = only.value
         calls = self.calls.get(key, [])
         if len(calls) != self.uses[key] or (len(calls) > 1 and sum(1 for _ in ast.walk(expression)) > _SHORT):
-            return False
+            return
+        around = {self.inside.get(call, self.tree) for call in calls}
+        if around & self.changed:
+            return
         put: dict[ast.AST, ast.expr] = {}
         for call in calls:
             receiver = call.func.value if isinstance(call.func, ast.Attribute) else None
             given = given_arguments(callee.function, call)
             if (given is None or not _names_arguments(call) or unit_of(call) != unit_of(callee.function)
                     or (receiver and self.scopes.kind(receiver) != LOCAL) or not self._may_be_put(expression, given)):
-                return False
+                return
             holder = ast.Expr(copy.deepcopy(expression))
             rewrite(holder, lambda one, given=given: copy.deepcopy(given[one.id])
                     if isinstance(one, ast.Name) and one.id in given else one)
             put[call] = holder.value
-        rewrite(self.tree, lambda one: put.get(one, one))
+        for place in around:
+            rewrite(place, lambda one: put.get(one, one))
         self._remove(callee)
-        return True
+        self.changed |= {*around, callee.function}
+        for node in ast.walk(expression):
+            if isinstance(node, (ast.Attribute, ast.Name)):
+                self.copied.add((True, node.attr) if isinstance(node, ast.Attribute) else (False, node.id))
 
     def _may_be_put(self, expression: ast.expr, given: dict[str, ast.expr]) -> bool:
         """May the arguments stand in the expression itself? They are then evaluated later, or more than once."""

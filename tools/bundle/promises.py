@@ -17,6 +17,8 @@ from tools.bundle.sets import ERRORS, GIVEN, HIDDEN, SETS
 
 _SEES_NAMES = ("globals", "locals", "vars", "dir", "eval", "exec", "__import__")
 _NAMES_OF_NAMES = ("__dict__", "__name__", "__qualname__", "__class__")
+# Built-in exceptions and those of errors.py have the same names in a bundle; `error` is what the sources call one.
+_NAME_OF_AN_ERROR = "error.__class__.__name__"
 # What may be set without a class that sets it on self: it keeps its name.
 _KEPT = FOREIGN | {name for names in GIVEN.values() for name in names}
 _DECORATORS = ("staticmethod", "micropython.viper", "micropython.native")
@@ -60,11 +62,10 @@ def problems_of(modules: Collection[Module], foreign: Mapping[str, str] | None =
     for module in modules:
         if module.name == PACKAGE:
             continue  # loads by text, and is written anew for each bundle
-        named = _names_of_caught(module.tree)
         modules_named = {alias.asname or alias.name for node in ast.walk(module.tree) if isinstance(node, ast.Import)
                          for alias in node.names}
         for node in ast.walk(module.tree):
-            for text in _of_node(node, ours, functions, modules_named) if node not in named else ():
+            for text in _of_node(node, ours, functions, modules_named):
                 problems.append(f"{module.name}:{getattr(node, 'lineno', 0)}: {text}")
         problems += [f"{module.name}:{line}: {text}" for line, text in _of_classes(module.tree)]
         if module.name != ERRORS:
@@ -82,8 +83,11 @@ def _of_node(node: ast.AST, ours: Mapping[str, str], functions: Mapping[str, ast
     if isinstance(node, ast.Call):
         yield from _of_call(node, ours, functions, outer)
     elif isinstance(node, ast.Attribute):
+        if ast.unparse(node) == _NAME_OF_AN_ERROR:
+            return
         if node.attr in _NAMES_OF_NAMES and not (node.attr == "__class__" and isinstance(node.ctx, ast.Load)):
-            yield f"reads {node.attr}, and names are others in a bundle: keep what you need in an attribute"
+            yield (f"reads {node.attr}, and names are others in a bundle: keep what you need in an attribute; only of"
+                   f" exceptions, {_NAME_OF_AN_ERROR}")
         elif not isinstance(node.ctx, ast.Load) and not _is_self(node.value) and node.attr not in {*ours, *_KEPT}:
             yield f"sets {node.attr} of another object, and no class sets it on self: set it in that class's __init__"
         elif node.attr.startswith("__") and not node.attr.endswith("__"):
@@ -128,13 +132,6 @@ def _of_classes(tree: ast.Module) -> Iterator[tuple[int, str]]:
         first = function.args.args[0].arg if function.args.args else None
         if owner and "staticmethod" not in decorators and first != "self":
             yield function.lineno, f"{owner.name}.{function.name}: the first parameter of a method is called self"
-
-
-def _names_of_caught(tree: ast.Module) -> set[ast.AST]:
-    """Where the class of what was caught is named: built-in classes and those of errors.py have the same name in a bundle.
-    """
-    return {node for handler in ast.walk(tree) if isinstance(handler, ast.ExceptHandler) and handler.name
-            for node in ast.walk(handler) if ast.unparse(node) == f"{handler.name}.__class__.__name__"}
 
 
 def _of_exceptions(tree: ast.Module, errors: Collection[str]) -> Iterator[tuple[int, str]]:
