@@ -208,7 +208,8 @@ def run(x):
 
 
 @pytest.mark.parametrize(("name", "source"), [
-    ("called twice", "def part(x):\n    x += 1\n    return x\ndef run(x):\n    y = part(x)\n    z = part(y)\n    return y, z\n"),
+    ("called twice", "def part(x):\n    x += 1\n    return x\ndef run(x):\n    y = part(x)\n"
+                     "    z = part(y)\n    return y, z\n"),
     ("return in a loop", "def part(x):\n    for i in range(9):\n        if i > x:\n            return i\ndef run(x):\n"
                          "    a = b = c = d = e = f = g = 1\n    y = part(x)\n    return y\n"),
     ("handed on", "def part(x):\n    return x\ndef run(x):\n    return list(map(part, [x]))\n"),

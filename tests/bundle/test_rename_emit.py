@@ -135,7 +135,8 @@ def test_names_of_other_packages_objects_stay(tmp_path: Path) -> None:
 
 def test_attributes_that_are_named_by_text_change_too(tmp_path: Path) -> None:
     source = ("class Thing:\n    def __init__(self):\n        self.private = 4\ndef run(x):\n"
-              "    thing = Thing()\n    if hasattr(thing, 'private'):\n        return getattr(thing, 'private', 0) + x\n")
+              "    thing = Thing()\n    if hasattr(thing, 'private'):\n"
+              "        return getattr(thing, 'private', 0) + x\n")
     program = renamed(tmp_path, source)
     assert run(program, 3) == 7 and "private" not in describe(program)
 

@@ -36,7 +36,8 @@ def puts_into_modules(name: str) -> bool:
             place = ROOT.joinpath(*(node.module or "").split("."))
             modules |= {alias.asname or alias.name for alias in node.names if (place / f"{alias.name}.py").is_file()}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.unit"):
-            below = [alias.name for alias in node.names] if node.module == "tests.unit" else [node.module.split(".")[2]]
+            place = (node.module or "").split(".")[2:]
+            below = place or [alias.name for alias in node.names]
             if any(puts_into_modules(one) for one in below):
                 return True
     at_top = {target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}

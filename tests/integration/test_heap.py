@@ -1,11 +1,11 @@
 """What a board's heap holds: on a 32-bit MicroPython (the words and blocks of ESP32 and RP2040), from the bundles.
 
-A heap of 64 KB holds a producer with a board's default send buffer of 4 KB, or a consumer of entries of 2 to 3.7 KB, two
-at a time; 80 KB hold both in one process. Whatever was sent or received, and however often the link was lost, the heap
-in use is the same after as before.
+A heap of 64 KB holds a producer with a board's default send buffer of 4 KB, or a consumer of entries of 2 to 3.7 KB,
+two at a time; 80 KB hold both in one process. Whatever was sent or received, and however often the link was lost, the
+heap in use is the same after as before.
 
-Each program begins with `gc.threshold(4096)`: without it the garbage of the imports lies among what stays, and a heap of
-64 KB with 15 KB free has no block of 2 KB left. `pytest -rP` shows the figures.
+Each program begins with `gc.threshold(4096)`: without it the garbage of the imports lies among what stays, and a heap
+of 64 KB with 15 KB free has no block of 2 KB left. `pytest -rP` shows the figures.
 """
 
 import asyncio

@@ -12,7 +12,8 @@ _LARGEST = 1 << 64  # numbers beyond are left to the device
 
 
 def fold(program: Program) -> None:
-    """Put module-level integers and truth values where they are used, other constants where they are used once; decide conditions.
+    """Put module-level integers and truth values where they are used, other constants where they are used once; decide
+    conditions.
 
     Whether a name begins with an underscore does not matter, nor whether it was made by const(…): a name that is
     assigned once, at the top of a module, and is not public.

@@ -28,12 +28,13 @@ MORE_ROM_NAMES = tuple("""
 _OTHERS = """
     CERT_NONE CERT_REQUIRED Event Lock PROTOCOL_TLS_CLIENT SOCK_STREAM SSLContext TimeoutError ThreadSafeFlag
     accept access add bind cancel cert_store clear close connect core create_task current_task digest done end errno
-    feed fileno flush full gather get_event_loop getaddrinfo getpeername getrandbits gmtime hexdigest implementation ioctl
-    is_set isconnected listen load_cert_chain load_verify_locations localtime makefile mem_alloc mem_free modify name
+    feed fileno flush full gather get_event_loop getaddrinfo getpeername getrandbits gmtime hexdigest implementation
+    ioctl is_set isconnected listen load_cert_chain load_verify_locations localtime makefile mem_alloc mem_free modify
+    name
     native partial platform poll ptr8 ptr16 queue_read queue_write read readinto recv recvfrom register run send sendto
     server_hostname set set_ciphers setblocking setsockopt settimeout sleep sleep_ms socket state throw ticks_add
-    ticks_diff ticks_ms time total_seconds uint unregister urandom value verify_mode viper wait wait_closed wait_for wait_for_ms
-    warning wrap_socket write _io_queue _task_queue map peek
+    ticks_diff ticks_ms time total_seconds uint unregister urandom value verify_mode viper wait wait_closed wait_for
+    wait_for_ms warning wrap_socket write _io_queue _task_queue map peek
 """
 _BUILT_IN = (str, bytes, bytearray, list, dict, tuple, set, frozenset, memoryview, int, float, OSError, StopIteration,
              GeneratorType, property, range, slice)

@@ -74,8 +74,8 @@ class _Round:
                     self.uses[False, node.id] += 1
                 elif self.scopes.kind(node) == CLASS:
                     self.uses[True, node.id] += 1
-            elif word := named_by_text(node):
-                self.uses[True, word.value] += 2
+            elif named := named_by_text(node):
+                self.uses[True, named[2]] += 2
             elif lazy_unit(node) is not None and isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     self.uses[False, alias.name] += 2  # another unit's: it stays where it is

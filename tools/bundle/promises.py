@@ -136,11 +136,11 @@ def _of_classes(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def _of_exceptions(tree: ast.Module, errors: Collection[str]) -> Iterator[tuple[int, str]]:
     """Exceptions outside of errors.py, whose names texts may show."""
-    for node in ast.walk(tree):
-        for base in node.bases if isinstance(node, ast.ClassDef) else ():
+    for node in (one for one in ast.walk(tree) if isinstance(one, ast.ClassDef)):
+        for base in node.bases:
             kind = getattr(builtins, ast.unparse(base), None)
             if ast.unparse(base) in errors or (isinstance(kind, type) and issubclass(kind, BaseException)):
-                yield node.lineno, f"class {node.name}: an exception has its place in errors.py, where it keeps its name"
+                yield node.lineno, f"class {node.name}: an exception belongs into errors.py, where it keeps its name"
 
 
 def _is_self(node: ast.AST) -> bool:

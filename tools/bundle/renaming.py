@@ -227,8 +227,10 @@ class _Renamer:
             if isinstance(node, ast.Attribute):
                 if not isinstance(node.value, ast.Name) or node.value not in modules:
                     node.attr = self.attributes.get(node.attr, node.attr)
-            elif (word := named_by_text(node)) and not (isinstance(node.args[0], ast.Name) and node.args[0] in modules):
-                word.value = self.attributes.get(word.value, word.value)
+            elif named := named_by_text(node):
+                of, word, name = named
+                if not isinstance(of, ast.Name) or of not in modules:
+                    word.value = self.attributes.get(name, name)
             elif isinstance(node, ast.ClassDef):
                 node.name = self.globals.get(node.name, node.name)
             elif isinstance(node, ast.Global):

@@ -184,11 +184,13 @@ def functions_of(tree: ast.Module) -> Iterator[tuple[ast.ClassDef | None, Functi
             todo[0:0] = [one for one in ast.iter_child_nodes(node) if isinstance(one, (ast.stmt, ast.ExceptHandler))]
 
 
-def named_by_text(node: ast.AST) -> ast.Constant | None:
-    """The attribute's name in `getattr(object, "name", …)` and hasattr, setattr, delattr; None for all else."""
-    if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BY_TEXT
-            and len(node.args) > 1 and isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str)):
-        return node.args[1]
+def named_by_text(node: ast.AST) -> tuple[ast.expr, ast.Constant, str] | None:
+    """Of `getattr(object, "name", …)` and hasattr, setattr, delattr: the object, where the name stands, and the name;
+    None for all else."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BY_TEXT:
+        word = node.args[1] if len(node.args) > 1 else None
+        if isinstance(word, ast.Constant) and isinstance(word.value, str):
+            return node.args[0], word, word.value
     return None
 
 

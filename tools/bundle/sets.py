@@ -28,11 +28,12 @@ class BuildSet:
 
 
 _PRODUCER, _CONSUMER = f"{PACKAGE}.producer", f"{PACKAGE}.consumer"
+_CLIENT = f"{PACKAGE}.client.Client"
 SETS = {
     one.name: one
     for one in (
-        BuildSet("producer", (_PRODUCER,), tuple(f"{PACKAGE}.client.Client.{name}" for name in ("subscribe", "create_reader"))),
-        BuildSet("consumer", (_CONSUMER,), (f"{PACKAGE}.client.Client.create_producer",)),
+        BuildSet("producer", (_PRODUCER,), (f"{_CLIENT}.subscribe", f"{_CLIENT}.create_reader")),
+        BuildSet("consumer", (_CONSUMER,), (f"{_CLIENT}.create_producer",)),
         BuildSet("both", (_PRODUCER, _CONSUMER)),
     )
 }

@@ -109,8 +109,8 @@ class _Sweep:
             elif isinstance(node, ast.ImportFrom) and lazy_unit(node) is not None:
                 for alias in node.names:
                     self._name(alias.name)
-            elif word := named_by_text(node):
-                self.attributes.add(word.value)
+            elif named := named_by_text(node):
+                self.attributes.add(named[2])
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
                 self.attributes.add(node.target.attr)
 
