@@ -4,7 +4,7 @@ from ..port import const, ticks_diff
 from ..wire.commands import key_values, producer
 from ..wire.scanner import signed
 from .finding import Finding
-from .handle import NEVER, OPENING, READY, nothing
+from .handle import CLOSING, NEVER, OPENING, READY, nothing
 
 _CLOSE_PRODUCER = const(15)
 _PRODUCER_SUCCESS = const(17)
@@ -195,6 +195,8 @@ class ProducerCore(Finding):
         return self.remembered if ring.acked_low < 0 else (ring.acked_high << _LOW) + ring.acked_low
 
     def on_send_error(self, sequence, code, text):
+        if self.state == CLOSING:
+            return  # nobody waits for a message any more, and what it leads to would open the producer again
         # Rare, so loaded when it comes.
         from ..features.refusal import on_send_error
 

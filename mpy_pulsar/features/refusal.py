@@ -38,7 +38,7 @@ def on_send_error(core, sequence, code, text):
 def _suspect(core, number):
     """It goes again with the same ids: a broker that weeds out duplicates may take it for one, and confirm what it
     never stored."""
-    core.suspects = tuple([one for one in core.suspects if one >= core.ring.oldest]) + (number,)
+    core.suspects = tuple([one for one in core.suspects if one >= core.ring.oldest and one != number]) + (number,)
 
 
 def _refused(core, number):

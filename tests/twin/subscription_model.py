@@ -27,6 +27,7 @@ class Entry:
         """Messages that the broker knows to be acknowledged."""
         self.acknowledged: set[int] = set()
         """Messages with which the application, or the client for it, is done."""
+        self.may_be_given_up = False
 
     def payload(self, index: int) -> bytes:
         """Of one of its messages."""
@@ -217,7 +218,7 @@ class Subscription:
             assert one.ledgerId == LEDGER and number < len(self.entries)
             if cumulative:
                 for entry in self.entries[:max(number, 0)]:
-                    self.settle(entry, set(range(entry.size)), entry.readable)
+                    self.settle(entry, set(range(entry.size)), not entry.may_be_given_up)
                 if number < 0:
                     continue
             entry = self.entries[number]
@@ -229,6 +230,7 @@ class Subscription:
 
     def settle(self, entry: Entry, done: set[int], by_application: bool) -> None:
         """So much of an entry is done with."""
+        assert by_application or entry.may_be_given_up, "given up, and there is nothing wrong with it"
         if by_application:
             assert done <= entry.acknowledged, "acknowledged, and nobody was done with it"
         entry.done |= done

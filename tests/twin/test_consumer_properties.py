@@ -36,6 +36,13 @@ _MODULES = (
 )  # fmt: skip
 
 
+_HOW = strategies.sampled_from(["one", "one", "one", "id", "id", "stored id", "entry", "all", "all", "nack"])
+_STEP = rule(
+    publishes=strategies.integers(0, 2), count=strategies.sampled_from([0, 1, 2, 3, 5, 66]), sends=strategies.integers(0, 4),
+    hears=strategies.integers(0, 6), takes=strategies.integers(0, 4),
+)  # fmt: skip
+
+
 class ConsumerLife(RuleBasedStateMachine):
     """A consumer, its application, the link, and the broker at its other end."""
 
@@ -149,24 +156,25 @@ class ConsumerLife(RuleBasedStateMachine):
             self.taken(message)
         self.after()
 
-    @rule(most=strategies.integers(1, 3), milliseconds=strategies.sampled_from([0, 1000, None]))
-    def receive(self, most: int, milliseconds: int | None) -> None:
-        """Somebody waits for messages."""
-        self.call("receive", most, self.consumer.receive_batch(most, milliseconds))
-
-    @precondition(lambda self: self.world.tasks)
-    @rule(data=strategies.data())
-    def cancel(self, data: Any) -> None:
-        """Who waits is cancelled."""
-        data.draw(strategies.sampled_from(self.world.tasks)).cancel()
+    @rule(data=strategies.data(), what=strategies.sampled_from(["receive", "receive", "ask", "cancel"]))
+    def wait(self, data: Any, what: str) -> None:
+        """Somebody waits: for messages, or for the last one's id; or does not want to any more."""
+        if what == "receive":
+            most, milliseconds = data.draw(strategies.sampled_from([(1, 0), (3, 1000), (2, None)]))
+            self.call("receive", None, self.consumer.receive_batch(most, milliseconds))
+        elif what == "ask":
+            self.call("ask", None, self.consumer.get_last_message_id())
+        elif self.world.tasks:
+            data.draw(strategies.sampled_from(self.world.tasks)).cancel()
         self.after()
 
     @precondition(lambda self: self.held)
-    @rule(data=strategies.data(), how=strategies.sampled_from(["one", "one", "one", "id", "stored id", "entry", "all", "nack"]))
-    def acknowledge(self, data: Any, how: str) -> None:
-        """In any way, any message that was taken and not lost since."""
-        held = data.draw(strategies.sampled_from(self.held))
-        self.be_done_with(*held, how)
+    @rule(data=strategies.data(), how=_HOW, times=strategies.integers(1, 3))
+    def acknowledge(self, data: Any, how: str, times: int) -> None:
+        """In any way, any messages that were taken and not lost since."""
+        for _ in range(times):
+            if self.held:
+                self.be_done_with(*data.draw(strategies.sampled_from(self.held)), how)
         self.after()
 
     def be_done_with(self, message: Any, delivery: Delivery, index: int, how: str) -> None:
@@ -238,11 +246,6 @@ class ConsumerLife(RuleBasedStateMachine):
         if data.draw(strategies.sampled_from([False, False, True])):
             place = TIME + number
         self.call("seek", place, self.consumer.seek(place))
-
-    @rule()
-    def ask(self) -> None:
-        """For the last message's id."""
-        self.call("ask", None, self.consumer.get_last_message_id())
 
     @precondition(lambda self: self.turn > 20 and self.turn % 4 == 0)
     @rule(forever=strategies.booleans())
@@ -337,6 +340,26 @@ class ConsumerLife(RuleBasedStateMachine):
         for _ in range(min(count, len(self.pipe))):
             self.read(refuse, closes)
 
+    def everybody(self, publishes: int, count: int, sends: int, hears: int, takes: int) -> None:
+        """A step of all there are."""
+        if self.core.state == IDLE:
+            self.attach()
+        for _ in range(publishes):
+            self.broker.publish("sound", count)
+        while self.pipe:
+            self.read()
+        for _ in range(sends):
+            if self.broker.may_send():
+                self.broker.send()
+        if hears and self.broker.answers:
+            self.client_hears(hears)
+        if takes:
+            self.take(takes)
+
+    # Twice, so that it is likelier than what brings trouble.
+    go_on = _STEP(everybody)
+    go_on_more = _STEP(everybody)
+
     @precondition(lambda self: self.link and self.turn % 3 == 0)
     @rule()
     def broker_closes(self) -> None:
@@ -394,6 +417,7 @@ class ConsumerLife(RuleBasedStateMachine):
         if delivery.corrupt or not entry.readable:
             if delivery.corrupt:
                 self.leaked += delivery.cost - 1
+            entry.may_be_given_up = True
             if delivery.corrupt or entry.kind in GARBAGE or self.gives_up:
                 entry.acknowledged = set(range(entry.size))  # the client sees to it
             if entry.kind == "malformed" and not delivery.corrupt and self.is_valid(delivery):

@@ -1,11 +1,11 @@
 """No message is lost in silence: who is told of a refusal when nobody waits for it any more, and what it says."""
 import asyncio
 
-from mpy_pulsar.core.handle import LOOKING, READY
+from mpy_pulsar.core.handle import CLOSED, CLOSING, LOOKING, READY
 from mpy_pulsar.errors import ConnectError, MessageTooBig, PulsarError
 from mpy_pulsar.producer import make_producer
 from tests.unit import fake_broker as fake
-from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker, producer_in_flight
+from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker, producer_in_flight, reopen
 from tests.unit.support import raises
 
 _TURNS = 20
@@ -159,3 +159,23 @@ def test_a_frame_too_large_for_another_broker_may_be_stored_at_the_one_before():
     assert "fate is unknown" in str(later.calls[0][2]) and "it was not sent" in str(never.calls[0][2])
     raises(MessageTooBig, core.ring.add, bytes(400))
     assert tickets[0].calls == []
+
+
+def test_a_frame_refused_for_ever_takes_no_memory_for_it():
+    broker, core, _, _ = producer_in_flight()
+    for _ in range(50):
+        _refuse(broker, 1, 2)  # PersistenceError
+        reopen(broker, core)
+        assert len(broker.sent(core)) == 3
+    assert core.suspects == (1,)
+
+
+def test_a_refusal_that_comes_while_it_is_closed_does_not_open_it_again():
+    for code in (2, 9, _TERMINATED, _NOT_ALLOWED):
+        broker, core, _, tickets = producer_in_flight(1)
+        core.start_close(broker.now)
+        asked = broker.hear(fake.CLOSE_PRODUCER)
+        _refuse(broker, 0, code)
+        assert core.state == CLOSING and "unknown" in str(tickets[0].calls[0][2])
+        broker.say(fake.SUCCESS, 1, asked[2])
+        assert core.state == CLOSED and not broker.heard()
