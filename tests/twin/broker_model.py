@@ -30,10 +30,13 @@ _CONTROL_MOST = 200
 def look(examples: int, steps: int) -> settings:
     """Settings of a stateful test, which looks at `examples` where nothing else is asked for."""
     chosen = settings(
-        report_multiple_bugs=False, phases=_PHASES,
-        max_examples=EXAMPLES or examples, stateful_step_count=steps, deadline=None,
+        report_multiple_bugs=False,
+        phases=_PHASES,
+        max_examples=EXAMPLES or examples,
+        stateful_step_count=steps,
+        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-    )  # fmt: skip
+    )
     return chosen if EXAMPLES else settings(chosen, derandomize=True, database=None)
 
 
@@ -49,23 +52,25 @@ class Sent:
         self.frame = frame
         command, at = _command(frame)
         self.command = command.send
-        assert frame[at:at + 2] == b"\x0e\x01"
-        self.sound = google_crc32c.value(frame[at + 6:]) == int.from_bytes(frame[at + 2:at + 6], "big")
+        assert frame[at : at + 2] == b"\x0e\x01"
+        self.sound = google_crc32c.value(frame[at + 6 :]) == int.from_bytes(frame[at + 2 : at + 6], "big")
         self.first: int = self.command.sequence_id
-        self.last: int = self.command.highest_sequence_id if self.command.HasField("highest_sequence_id") else self.first
+        self.last: int = (
+            self.command.highest_sequence_id if self.command.HasField("highest_sequence_id") else self.first
+        )
         self.payloads: list[bytes] = []
-        size = int.from_bytes(frame[at + 6:at + 10], "big")
-        self.metadata = classes().MessageMetadata.FromString(frame[at + 10:at + 10 + size])
+        size = int.from_bytes(frame[at + 6 : at + 10], "big")
+        self.metadata = classes().MessageMetadata.FromString(frame[at + 10 : at + 10 + size])
         self.size = len(frame) - at - 10
-        payload = frame[at + 10 + size:]
+        payload = frame[at + 10 + size :]
         self.batched = self.metadata.HasField("num_messages_in_batch")
         if not self.batched:
             self.payloads = [payload]
             return
         at = 0
         while at < len(payload):
-            end = at + 4 + int.from_bytes(payload[at:at + 4], "big")
-            single = classes().SingleMessageMetadata.FromString(payload[at + 4:end])
+            end = at + 4 + int.from_bytes(payload[at : at + 4], "big")
+            single = classes().SingleMessageMetadata.FromString(payload[at + 4 : end])
             at = end + single.payload_size
             assert at <= len(payload), "a message past the end of its batch"
             self.payloads.append(payload[end:at])
@@ -84,7 +89,7 @@ def read_control(frame: bytes) -> tuple[str, Any]:
     """Name and fields of a command without a payload."""
     command, end = _command(frame)
     assert end == len(frame) and command.IsInitialized()
-    (field, content), = [one for one in command.ListFields() if one[0].name != "type"]
+    ((field, content),) = [one for one in command.ListFields() if one[0].name != "type"]
     return field.name, content
 
 

@@ -49,15 +49,19 @@ class Delivery:
     @property
     def cost(self) -> int:
         """The permits that the broker takes for it."""
-        return 7 if self.entry.kind == "boastful" and not self.entry.done else len(self.wanted) if self.entry.count else 1
+        return (
+            7 if self.entry.kind == "boastful" and not self.entry.done else len(self.wanted) if self.entry.count else 1
+        )
 
     def frame(self) -> bytes:
         """MESSAGE."""
         entry = self.entry
         kind = entry.kind
         more: tuple[Any, ...] = {
-            "compressed": (8, 1), "encrypted": (13, [(1, "k", 2, b"v")]), "chunked": (26, 0, 27, 3),
-        }.get(kind, ())  # fmt: skip
+            "compressed": (8, 1),
+            "encrypted": (13, [(1, "k", 2, b"v")]),
+            "chunked": (26, 0, 27, 3),
+        }.get(kind, ())
         payload = entry.payload(0)
         if entry.count:
             payload = b"".join([batch_entry(entry.payload(index)) for index in range(entry.count)])
@@ -77,7 +81,11 @@ class Delivery:
         if kind == "no metadata":
             metadata = b"\x0a\x7f"
         frame = entry_frame(
-            entry.number, metadata, payload, checksum=b"\0\0\0\0" if self.corrupt else True, command_pairs=pairs,
+            entry.number,
+            metadata,
+            payload,
+            checksum=b"\0\0\0\0" if self.corrupt else True,  # pyright: ignore[reportArgumentType]
+            command_pairs=pairs,
         )
         return frame
 
@@ -93,7 +101,11 @@ def _words(wanted: list[int], size: int) -> list[int]:
 
 def _indexes(words: Any, size: int) -> set[int]:
     """The messages that an ack_set says are acknowledged."""
-    return {index for index in range(size) if not index // _WORD < len(words) or not words[index // _WORD] >> index % _WORD & 1}
+    return {
+        index
+        for index in range(size)
+        if not index // _WORD < len(words) or not words[index // _WORD] >> index % _WORD & 1
+    }
 
 
 class Subscription:
@@ -145,7 +157,9 @@ class Subscription:
         entry = self.entries[number]
         self.unacked.add(number)
         self.deliveries += 1
-        delivery = Delivery(self.deliveries, entry, -1 if self.sharing else self.epoch, corrupt, self.counts.get(number, 0))
+        delivery = Delivery(
+            self.deliveries, entry, -1 if self.sharing else self.epoch, corrupt, self.counts.get(number, 0)
+        )
         self.counts[number] = self.counts.get(number, 0) + 1
         self.permits -= delivery.cost
         self.answers.append(delivery)
@@ -197,7 +211,9 @@ class Subscription:
         """Go to another place; the consumer is closed for it."""
         if command.HasField("message_id"):
             number = _signed(command.message_id.entryId)
-            done = _indexes(command.message_id.ack_set, self.entries[number].size) if command.message_id.ack_set else set()
+            done = (
+                _indexes(command.message_id.ack_set, self.entries[number].size) if command.message_id.ack_set else set()
+            )
         else:
             number, done = command.message_publish_time - TIME, set()
         for entry in self.entries:
@@ -217,7 +233,7 @@ class Subscription:
             number = _signed(one.entryId)
             assert one.ledgerId == LEDGER and number < len(self.entries)
             if cumulative:
-                for entry in self.entries[:max(number, 0)]:
+                for entry in self.entries[: max(number, 0)]:
                     self.settle(entry, set(range(entry.size)), not entry.may_be_given_up)
                 if number < 0:
                     continue

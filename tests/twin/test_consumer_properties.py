@@ -1,4 +1,4 @@
-"""Any interleaving of messages, takes, acknowledgements, redelivery, seeks, permits, lost links and closing: each message
+"""Any interleaving of messages, takes, acknowledgements, redelivery, seeks, permits, lost links, closing: each message
 comes in order and once for each time it is sent; nothing is acknowledged that nobody is done with, and what is not
 acknowledged comes again; permits are never too many, never gone; nobody waits for ever."""
 
@@ -31,16 +31,22 @@ _ROUNDS = 200
 _IDLE = 15  # of them, in which all that waits for a time has left
 _CODES = list(range(26))
 _MODULES = (
-    mpy_pulsar.endpoint, mpy_pulsar.features.receiving, mpy_pulsar.features.redelivery, mpy_pulsar.features.requests,
+    mpy_pulsar.endpoint,
+    mpy_pulsar.features.receiving,
+    mpy_pulsar.features.redelivery,
+    mpy_pulsar.features.requests,
     mpy_pulsar.features.seeking,
-)  # fmt: skip
+)
 
 
 _HOW = strategies.sampled_from(["one", "one", "one", "id", "id", "stored id", "entry", "all", "all", "nack"])
 _STEP = rule(
-    publishes=strategies.integers(0, 2), count=strategies.sampled_from([0, 1, 2, 3, 5, 66]), sends=strategies.integers(0, 4),
-    hears=strategies.integers(0, 6), takes=strategies.integers(0, 4),
-)  # fmt: skip
+    publishes=strategies.integers(0, 2),
+    count=strategies.sampled_from([0, 1, 2, 3, 5, 66]),
+    sends=strategies.integers(0, 4),
+    hears=strategies.integers(0, 6),
+    takes=strategies.integers(0, 4),
+)
 
 
 class ConsumerLife(RuleBasedStateMachine):
@@ -66,19 +72,43 @@ class ConsumerLife(RuleBasedStateMachine):
         self.calls: dict[Any, tuple[str, Any]] = {}
 
     @initialize(
-        kind=strategies.integers(0, 3), permits=strategies.sampled_from([1, 2, 3, 5, 10, 100]), inclusive=strategies.booleans(),
-        partial=strategies.booleans(), remembers=strategies.booleans(), automatic=strategies.sampled_from([True, True, False]),
-        gives_up=strategies.booleans(), first=strategies.integers(0, 4), opened=strategies.sampled_from([True, True, False]),
-    )  # fmt: skip
+        kind=strategies.integers(0, 3),
+        permits=strategies.sampled_from([1, 2, 3, 5, 10, 100]),
+        inclusive=strategies.booleans(),
+        partial=strategies.booleans(),
+        remembers=strategies.booleans(),
+        automatic=strategies.sampled_from([True, True, False]),
+        gives_up=strategies.booleans(),
+        first=strategies.integers(0, 4),
+        opened=strategies.sampled_from([True, True, False]),
+    )
     def begin(
-        self, kind: int, permits: int, inclusive: bool, partial: bool, remembers: bool, automatic: bool, gives_up: bool, first: int, opened: bool,
-    ) -> None:  # fmt: skip
+        self,
+        kind: int,
+        permits: int,
+        inclusive: bool,
+        partial: bool,
+        remembers: bool,
+        automatic: bool,
+        gives_up: bool,
+        first: int,
+        opened: bool,
+    ) -> None:
         """A consumer of any kind."""
         self.consumer: Any = make_consumer(
-            fake.TOPIC, 2, TIMEOUT, "sub", consumer_type=kind, receiver_queue_size=permits, consumer_name="me",
-            negative_ack_redelivery_delay_ms=_NACK_DELAY, start_message_id_inclusive=inclusive,
-            batch_index_ack_enabled=partial, auto_flow=automatic, acknowledge_unreadable=gives_up,
-        )  # fmt: skip
+            fake.TOPIC,
+            2,
+            TIMEOUT,
+            "sub",
+            consumer_type=kind,
+            receiver_queue_size=permits,
+            consumer_name="me",
+            negative_ack_redelivery_delay_ms=_NACK_DELAY,
+            start_message_id_inclusive=inclusive,
+            batch_index_ack_enabled=partial,
+            auto_flow=automatic,
+            acknowledge_unreadable=gives_up,
+        )
         self.core: Any = self.consumer.core
         self.core.plain = True
         self.errors: list[Any] = []
@@ -138,7 +168,9 @@ class ConsumerLife(RuleBasedStateMachine):
         assert message.producer_name() == str(delivery.number), "out of order, or void"
         assert message.data() == entry.payload(index)
         assert (place.entry_id(), place.batch_index(), place.batch_size()) == (
-            entry.number, index if entry.count else -1, entry.count
+            entry.number,
+            index if entry.count else -1,
+            entry.count,
         )
         assert message.redelivery_count() == delivery.counts
         self.wanted = max(self.wanted - 1, 0)
@@ -174,7 +206,7 @@ class ConsumerLife(RuleBasedStateMachine):
         """In any way, any messages that were taken and not lost since."""
         for _ in range(times):
             if self.held:
-                self.be_done_with(*data.draw(strategies.sampled_from(self.held)), how)
+                self.be_done_with(*data.draw(strategies.sampled_from(self.held)), how)  # pyright: ignore[reportCallIssue]
         self.after()
 
     def be_done_with(self, message: Any, delivery: Delivery, index: int, how: str) -> None:
@@ -193,7 +225,7 @@ class ConsumerLife(RuleBasedStateMachine):
         elif how == "all":
             done = set(range(entry.size if index == entry.size - 1 else index + 1 if self.partial else 0))
             if not self.broker.sharing:
-                for one in self.broker.entries[:entry.number]:
+                for one in self.broker.entries[: entry.number]:
                     one.acknowledged = set(range(one.size))
         if how != "nack" and not (how == "all" and self.broker.sharing):
             entry.acknowledged |= done
@@ -211,9 +243,10 @@ class ConsumerLife(RuleBasedStateMachine):
             assert self.core.failure or (how == "all" and self.broker.sharing)
         elif how != "nack":
             self.held = [
-                (message, other, number) for message, other, number in self.held
+                (message, other, number)
+                for message, other, number in self.held
                 if not (other.entry is entry and number in done or how == "all" and other.entry.number < entry.number)
-            ]  # fmt: skip
+            ]
 
     @rule()
     def redeliver(self) -> None:
@@ -292,8 +325,10 @@ class ConsumerLife(RuleBasedStateMachine):
 
     # The broker
 
-    @rule(kind=strategies.sampled_from(["sound"] * 8 + ["oversize", *NOT_SUPPORTED, *GARBAGE]),
-          count=strategies.sampled_from([0, 0, 1, 2, 3, 5, 66]))  # fmt: skip
+    @rule(
+        kind=strategies.sampled_from(["sound"] * 8 + ["oversize", *NOT_SUPPORTED, *GARBAGE]),
+        count=strategies.sampled_from([0, 0, 1, 2, 3, 5, 66]),
+    )
     def publish(self, kind: str, count: int) -> None:
         """By somebody."""
         if kind in GARBAGE:
@@ -334,7 +369,11 @@ class ConsumerLife(RuleBasedStateMachine):
         return set(range(min(index + 1, entry.size) if entry.count and index >= 0 else entry.size))
 
     @precondition(lambda self: self.pipe)
-    @rule(count=strategies.integers(1, 6), refuse=strategies.sampled_from([-1] * 24 + _CODES), closes=strategies.sampled_from([True, True, False]))
+    @rule(
+        count=strategies.integers(1, 6),
+        refuse=strategies.sampled_from([-1] * 24 + _CODES),
+        closes=strategies.sampled_from([True, True, False]),
+    )
     def broker_reads(self, count: int, refuse: int, closes: bool) -> None:
         """What came; a request may be refused."""
         for _ in range(min(count, len(self.pipe))):
@@ -421,7 +460,9 @@ class ConsumerLife(RuleBasedStateMachine):
             if delivery.corrupt or entry.kind in GARBAGE or self.gives_up:
                 entry.acknowledged = set(range(entry.size))  # the client sees to it
             if entry.kind == "malformed" and not delivery.corrupt and self.is_valid(delivery):
-                self.expect_messages(delivery, delivery.wanted[:-1] if entry.size - 1 in delivery.wanted else delivery.wanted)
+                self.expect_messages(
+                    delivery, delivery.wanted[:-1] if entry.size - 1 in delivery.wanted else delivery.wanted
+                )
         elif self.is_valid(delivery):
             self.expect_messages(delivery, delivery.wanted)
 
@@ -474,7 +515,7 @@ class ConsumerLife(RuleBasedStateMachine):
         """The broker has them, or they are those of what waits to be taken, or they wait to be given back."""
         if hasattr(self, "core") and self.automatic and not self.leaked and self.quiet():
             core = self.core
-            queued = sum(sum(flag != 2 for flag in entry.flags()[entry.index:]) for entry in core._queue)
+            queued = sum(sum(flag != 2 for flag in entry.flags()[entry.index :]) for entry in core._queue)
             assert self.broker.permits + queued + core._used == core.permits
 
     # The end

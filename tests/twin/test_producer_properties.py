@@ -28,9 +28,12 @@ _SHORT = 300
 _WHAT = strategies.sampled_from(["store"] * 6 + ["refuse", "refuse", "drop", "push"])
 _CODE = strategies.sampled_from([22, 22, 22, 9, 9, 9, 2, 2, 0, 6, 7, *range(15), *range(16, 25), *range(26)])
 _STEP = rule(
-    writes=strategies.integers(1, 4), reads=strategies.integers(0, 5), what=_WHAT, code=_CODE,
+    writes=strategies.integers(1, 4),
+    reads=strategies.integers(0, 5),
+    what=_WHAT,
+    code=_CODE,
     hears=strategies.integers(0, 5),
-)  # fmt: skip
+)
 _LOW_MASK = 0xFFFFFFF
 _MARGIN = 64  # brokers take frames that much larger and more
 _END = b"."  # what damage changes
@@ -91,17 +94,38 @@ class ProducerLife(RuleBasedStateMachine):
         self.number = 0
 
     @initialize(
-        size=strategies.sampled_from([500, 700, 1200, 4000]), slots=strategies.integers(1, 5),
-        messages=strategies.integers(1, 4), delay=strategies.sampled_from([0, 0, 40]),
-        pending=strategies.sampled_from([0, 0, 1, 2, 5]), timeout=strategies.booleans(), first=strategies.sampled_from([0, 0, 7]),
-        known=strategies.sampled_from([-1, -1, 5, (1 << 28) - 3, (1 << 56) - 3]), batching=strategies.sampled_from([True, True, False]),
-        block=strategies.sampled_from([True, True, False]), weeds_out=strategies.booleans(), persistent=strategies.sampled_from([True, True, False]),
-        largest=strategies.sampled_from([_LARGEST, _LARGEST, _SHORT]), opened=strategies.sampled_from([True, True, False]),
-    )  # fmt: skip
+        size=strategies.sampled_from([500, 700, 1200, 4000]),
+        slots=strategies.integers(1, 5),
+        messages=strategies.integers(1, 4),
+        delay=strategies.sampled_from([0, 0, 40]),
+        pending=strategies.sampled_from([0, 0, 1, 2, 5]),
+        timeout=strategies.booleans(),
+        first=strategies.sampled_from([0, 0, 7]),
+        known=strategies.sampled_from([-1, -1, 5, (1 << 28) - 3, (1 << 56) - 3]),
+        batching=strategies.sampled_from([True, True, False]),
+        block=strategies.sampled_from([True, True, False]),
+        weeds_out=strategies.booleans(),
+        persistent=strategies.sampled_from([True, True, False]),
+        largest=strategies.sampled_from([_LARGEST, _LARGEST, _SHORT]),
+        opened=strategies.sampled_from([True, True, False]),
+    )
     def begin(
-        self, size: int, slots: int, messages: int, delay: int, pending: int, timeout: bool, first: int, known: int,
-        batching: bool, block: bool, weeds_out: bool, persistent: bool, largest: int, opened: bool,
-    ) -> None:  # fmt: skip
+        self,
+        size: int,
+        slots: int,
+        messages: int,
+        delay: int,
+        pending: int,
+        timeout: bool,
+        first: int,
+        known: int,
+        batching: bool,
+        block: bool,
+        weeds_out: bool,
+        persistent: bool,
+        largest: int,
+        opened: bool,
+    ) -> None:
         """A producer of any kind."""
         self.core: Any = fake.producer(size=size, slots=slots, messages=messages, delay=delay, first=first)
         self.ring = self.core.ring
@@ -128,11 +152,13 @@ class ProducerLife(RuleBasedStateMachine):
         ticket = self.core.tickets.get(batch)
         if ticket is None:
             ticket = self.core.tickets[batch] = Outcome(self)
-        kind, content = self.calls.get(asyncio.current_task(), ("", None)) if self.world.loop.is_running() else ("", None)
+        kind, content = (
+            self.calls.get(asyncio.current_task(), ("", None)) if self.world.loop.is_running() else ("", None)
+        )
         if kind == "send":
-            self.accept(content[0], ticket)
+            self.accept(content[0], ticket)  # pyright: ignore[reportOptionalSubscript]
         elif kind == "batch":
-            self.accept(content[0].pop(0), ticket)
+            self.accept(content[0].pop(0), ticket)  # pyright: ignore[reportOptionalSubscript]
         return ticket
 
     def accept(self, payload: bytes, ticket: Outcome) -> None:
@@ -173,7 +199,7 @@ class ProducerLife(RuleBasedStateMachine):
             assert not room and not self.ring.idle()
         except (MessageTooBig, AlreadyClosed) as error:
             assert not room
-            assert self.core.failure or self.ring.failure or len(payload) + 120 > self.largest, error
+            assert self.core.failure or self.ring.failure or len(payload) + 120 > self.largest, error  # noqa: PT017
         except PulsarError:
             assert self.core.failure
         else:
@@ -357,7 +383,7 @@ class ProducerLife(RuleBasedStateMachine):
             if slot < 0:
                 break
             self.begins(slot)
-            self.pipe.append(bytes(self.ring.out[self.ring.frame_start(slot):self.ring.frame_end(slot)]))
+            self.pipe.append(bytes(self.ring.out[self.ring.frame_start(slot) : self.ring.frame_end(slot)]))
         self.after()
 
     @precondition(lambda self: self.ring.oldest < self.ring.unsent and not self.half)
@@ -462,7 +488,7 @@ class ProducerLife(RuleBasedStateMachine):
             self.stored += sent.payloads
             for index, payload in enumerate(sent.payloads):
                 place = (index, len(sent.payloads)) if sent.batched else (-1, 0)
-                self.places[payload] = (len(self.stored), *place)
+                self.places[payload] = (len(self.stored), *place)  # pyright: ignore[reportArgumentType]
             self.receipt(sent, len(self.stored) if self.persistent else 0)
 
     def receipt(self, sent: Sent, entry: int, dropped: list[bytes] | None = None) -> None:
@@ -550,7 +576,9 @@ class ProducerLife(RuleBasedStateMachine):
         """No outcome is a lie."""
         for payload, error in self.outcomes.items():
             if error is None:
-                assert payload in self.stored or payload in self.unheard or self.own.get(payload, NOWHERE) <= self.known, "confirmed and lost: %r" % payload[:9]
+                assert (
+                    payload in self.stored or payload in self.unheard or self.own.get(payload, NOWHERE) <= self.known
+                ), "confirmed and lost: %r" % payload[:9]
             elif "unknown" not in str(error):
                 assert payload not in self.stored, "stored, and the error denies it: %s" % error
 
