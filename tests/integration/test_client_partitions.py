@@ -12,7 +12,7 @@ from tests.integration.runs import Program, SideBySide, everyone, fresh_name
 _PARTITIONS = 3
 _MESSAGES = 4
 _NOT_ALLOWED = 22
-_PRODUCERS = 6  # all on the same partition by chance: one run in 240
+_PRODUCERS = 16  # all on the same partition by chance: one run in fourteen million
 
 
 @dataclass(frozen=True)

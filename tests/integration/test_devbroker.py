@@ -73,7 +73,8 @@ def test_restart_keeps_entries_and_acknowledgements_and_forgets_the_rest(broker:
             (first.ledgerId, 2),
             (receipt.message_id.ledgerId, 0),
         ]
-        assert [list(message.ack_set) for message in messages] == [[], [0b10], []]
+        # What of the batch was acknowledged a broker knows only in memory.
+        assert [list(message.ack_set) for message in messages] == [[], [], []]
         old_and_new = client.acknowledge(messages[2].message_id, cumulative=True)
         assert not old_and_new.HasField("error")
     subscription = broker.call(lambda broker: broker.topics[TOPIC].subscriptions["subscription"])
