@@ -57,7 +57,7 @@ def test_everything_public_is_in_a_bundle_of_both() -> None:
     ("def f(kind):\n    return kind.__name__", "reads __name__"),
     ("def f(x):\n    try:\n        return x()\n    except OSError as error:\n        return x.__class__.__name__",
      "reads __name__"),
-    ("class Own(ValueError):\n    pass", "its place in errors.py"),
+    ("class Own(ValueError):\n    pass", "belongs into errors.py"),
     ("def f(x):\n    x.colour = 1", "set it in that class's __init__"),
     ("class A:\n    def f(self):\n        self.__x = 1", "one underscore"),
     ("def f(x):\n    assert x", "without asserts"),

@@ -39,7 +39,7 @@ _MODULES = (
 )
 
 
-_HOW = strategies.sampled_from(["one", "one", "one", "id", "id", "stored id", "entry", "all", "all", "nack"])
+_HOW = strategies.sampled_from(["one", "one", "one", "id", "id", "stored ids", "entry", "all", "all", "nack"])
 _STEP = rule(
     publishes=strategies.integers(0, 2),
     count=strategies.sampled_from([0, 1, 2, 3, 5, 66]),
@@ -63,7 +63,6 @@ class ConsumerLife(RuleBasedStateMachine):
         """What is to be taken, in this order."""
         self.held: list[tuple[Any, Delivery, int]] = []
         """Messages that the application has and is not done with."""
-        self.ids: list[tuple[MessageId, Entry, int]] = []
         self.start: tuple[int, int] | None = None
         """Entry and index of the place sought last."""
         self.epoch = 0
@@ -175,7 +174,6 @@ class ConsumerLife(RuleBasedStateMachine):
         assert message.redelivery_count() == delivery.counts
         self.wanted = max(self.wanted - 1, 0)
         self.held.append((message, delivery, index))
-        self.ids.append((place, entry, index))
 
     @rule(count=strategies.integers(1, 6))
     def take(self, count: int) -> None:
@@ -213,17 +211,13 @@ class ConsumerLife(RuleBasedStateMachine):
         """Acknowledge it; or have it sent again."""
         entry = delivery.entry
         consumer = self.consumer
-        what: Any = message
-        if how in ("id", "stored id"):
-            what = message.message_id()
-            if how == "stored id":
-                what = MessageId.deserialize(what.serialize())
+        what: Any = message.message_id() if how == "id" else message
         done = {index}
         before = [set(one.acknowledged) for one in self.broker.entries]
-        if how == "entry":
+        if how in ("entry", "stored ids"):
             done = set(range(entry.size))
         elif how == "all":
-            done = set(range(entry.size if index == entry.size - 1 else index + 1 if self.partial else 0))
+            done = set(range(index + 1))
             if not self.broker.sharing:
                 for one in self.broker.entries[: entry.number]:
                     one.acknowledged = set(range(one.size))
@@ -233,6 +227,8 @@ class ConsumerLife(RuleBasedStateMachine):
             ran = self.run(consumer.negative_acknowledge(what))
         elif how == "entry":
             ran = self.run(consumer.acknowledge_entry(what))
+        elif how == "stored ids":
+            ran = all([self.run(consumer.acknowledge(one)) for one in self.stored_ids(entry)])
         elif how == "all":
             ran = self.run(consumer.acknowledge_cumulative(what))
         else:
@@ -245,8 +241,13 @@ class ConsumerLife(RuleBasedStateMachine):
             self.held = [
                 (message, other, number)
                 for message, other, number in self.held
-                if not (other.entry is entry and number in done or how == "all" and other.entry.number < entry.number)
+                if not (other is delivery and number in done or how == "all" and other.entry.number < entry.number)
             ]
+
+    def stored_ids(self, entry: Entry) -> list[MessageId]:
+        """The ids of an entry's messages, as somebody else has kept them."""
+        ids = [MessageId(message_id(entry.number), index, entry.count) for index in range(entry.count)]
+        return [MessageId.deserialize(one.serialize()) for one in ids or [MessageId(message_id(entry.number))]]
 
     @rule()
     def redeliver(self) -> None:
@@ -424,7 +425,7 @@ class ConsumerLife(RuleBasedStateMachine):
         else:
             seek = self.seeking()
             self.link.say(*one)
-            if seek and seek.done and seek.error is None:
+            if seek and self.seek_extra()._sought:
                 self.begin_at(seek)
                 self.expected, self.held = [], []
             elif self.core.state != READY and not (self.core.state == OPENING and self.seeking()):
@@ -437,12 +438,14 @@ class ConsumerLife(RuleBasedStateMachine):
         extras = getattr(self.core, "extras", [])
         return getattr(extras, "list", extras)
 
+    def seek_extra(self) -> Any:
+        """What makes seeks, None: there was none yet."""
+        return next((extra for extra in self.extras() if isinstance(extra, Seek)), None)
+
     def seeking(self) -> Any:
         """The seek under way."""
-        for extra in self.extras():
-            if isinstance(extra, Seek):
-                return extra.call
-        return None
+        extra = self.seek_extra()
+        return extra and extra.call
 
     def begin_at(self, call: Any) -> None:
         """The place is reached."""
