@@ -228,7 +228,8 @@ class ConsumerLife(RuleBasedStateMachine):
         elif how == "entry":
             ran = self.run(consumer.acknowledge_entry(what))
         elif how == "stored ids":
-            ran = all([self.run(consumer.acknowledge(one)) for one in self.stored_ids(entry)])
+            outcomes = [self.run(consumer.acknowledge(one)) for one in self.stored_ids(entry)]
+            ran = all(outcomes)
         elif how == "all":
             ran = self.run(consumer.acknowledge_cumulative(what))
         else:
