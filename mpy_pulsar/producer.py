@@ -7,6 +7,8 @@ from .errors import AlreadyClosed, PulsarError, QueueFull, Timeout
 from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
 from .wire.batch import ENTRY_HEAD, BatchRing
 
+_BYTES = (bytes, bytearray, memoryview)
+
 
 def make_producer(
     topic, producer_id, timeout, *, producer_name=None, initial_sequence_id=None, send_timeout_millis=SEND_TIMEOUT,
@@ -100,12 +102,15 @@ class Producer(Endpoint):
         core.room = self.freed.set
 
     def send_nowait(self, content):
-        """Queue a message of bytes, bytearray or memoryview of bytes; allocates nothing on the heap.
+        """Queue a message of bytes, bytearray or memoryview of bytes; allocates nothing on the heap. An array of bytes
+        will do too. TypeError: it is something else; a board cannot tell that of a memoryview here.
 
         Its outcome is the flush's. QueueFull: no room now, it was not taken. MessageTooBig: it never fits.
         """
-        if content.__class__ is str:
-            raise TypeError("a message is bytes: encode the str first")
+        if content.__class__ not in _BYTES:
+            from .features.payload import check
+
+            check(content)
         try:
             wake = self._add(content)
         except QueueFull:
@@ -120,10 +125,11 @@ class Producer(Endpoint):
     ):
         """Send a message and wait for the broker's receipt: its MessageId.
 
-        content: bytes-like; None: no value, which deletes its key from a compacted topic. properties: dict of str to
-        str. partition_key: str, or bytes, which travel in base64. ordering_key: bytes or str. sequence_id: int above
-        those of all messages before; such a message goes alone. event_timestamp: ms since 1970. deliver_at (ms since
-        1970), deliver_after (ms or a timedelta): not before then, for subscriptions that share messages; goes alone.
+        content: bytes, or a bytearray, memoryview or array of bytes; None: no value, which deletes its key from a
+        compacted topic. properties: dict of str to str. partition_key: str, or bytes, which travel in base64.
+        ordering_key: bytes or str. sequence_id: int above those of all messages before; such a message goes alone.
+        event_timestamp: ms since 1970. deliver_at (ms since 1970), deliver_after (ms or a timedelta): not before then,
+        for subscriptions that share messages; goes alone.
 
         Waits for room in the send buffer, in the order of calls, or raises QueueFull (block_if_queue_full).
         PulsarError: its text says whether the message was not sent or not stored, or whether its fate is unknown.

@@ -4,6 +4,9 @@ from ..producer import Producer
 from ..wire.batch import ENTRY_HEAD
 from .fields import add_large
 from .own_frames import has_room
+from .payload import check
+
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class LargeProducer(Producer):
@@ -15,8 +18,8 @@ class LargeProducer(Producer):
 
     def send_nowait(self, content):
         """As of every producer; one message larger than the buffer at a time."""
-        if content.__class__ is str:
-            raise TypeError("a message is bytes: encode the str first")
+        if content.__class__ not in _BYTES:
+            check(content)
         try:
             try:
                 wake = self._add(content)

@@ -8,8 +8,6 @@ from ..port import LARGE_MESSAGES
 from ..wire.batch import ENTRY_HEAD
 from ..wire.writer import message
 
-_BYTES = (bytes, bytearray, memoryview)
-
 
 async def send(producer, content, fields, replication_clusters, disable_replication):
     """See `Producer.send`; fields: as for features/fields."""
@@ -17,18 +15,25 @@ async def send(producer, content, fields, replication_clusters, disable_replicat
         from .options import refuse
 
         refuse("send", {"replication_clusters": replication_clusters, "disable_replication": disable_replication})
-    if content is not None and not fields[0] and fields[1:] == (None, None, None, None, None, None):
-        fields = None
+    if content is not None:
+        _check(content)
+        if not fields[0] and fields[1:] == (None, None, None, None, None, None):
+            fields = None
     await _queue(producer, _take, content, fields, producer.block)
     ring = producer.core.ring
     index = ring.last_index()
     return await _outcome(producer, _sender_ticket(producer), index)
 
 
+def _check(content):
+    if content.__class__ is not bytes and content.__class__ is not bytearray:
+        from .payload import check
+
+        check(content)
+
+
 def _take(producer, content, fields):
     """Queue one message, if there is room."""
-    if content.__class__ is str:
-        raise TypeError("a message is bytes: encode the str first")
     if fields is None:
         producer.send_nowait(content)
         return
@@ -110,9 +115,7 @@ async def send_batch(producer, contents):
     ring = producer.core.ring
     size = 0
     for content in contents:
-        # All before any is queued. A board's memoryview does not tell what its items are.
-        if not isinstance(content, _BYTES) or getattr(content, "nbytes", len(content)) != len(content):
-            raise TypeError("a message is bytes, a bytearray, or a memoryview cast to \"B\": %r is none" % (content,))
+        _check(content)  # all before any is queued
         size += len(content) + ENTRY_HEAD
     places = []
 

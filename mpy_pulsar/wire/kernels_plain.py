@@ -7,7 +7,7 @@ from array import array
 from .crc32c import TABLE
 
 _halves = array("H", (0, 0))
-_BYTES = (bytes, bytearray, memoryview)
+_BYTES = (bytes, bytearray, memoryview, array)
 
 
 def _checksum(buffer, start, end):
@@ -75,4 +75,4 @@ def _refuse_other(payload):
     """TypeError for what has no bytes; the other kernels refuse it by themselves, while a list of small ints would do
     here."""
     if not isinstance(payload, _BYTES):
-        raise TypeError("a message is bytes, a bytearray or a memoryview of bytes")
+        raise TypeError("a message is bytes, or a bytearray, memoryview or array of bytes")

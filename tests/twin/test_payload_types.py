@@ -5,6 +5,7 @@ from array import array
 import pytest
 
 from mpy_pulsar.features.entries import add_entry
+from mpy_pulsar.features.payload import check
 from mpy_pulsar.wire.batch import BatchRing
 from mpy_pulsar.wire.writer import message
 
@@ -36,3 +37,11 @@ def test_whatever_is_made_of_bytes_is_taken(content: bytes) -> None:
     assert made.last_index() == 1
     slot = made.next_frame(0, 0)
     assert bytes(made.buffer[:made.frame_end(slot)]).count(bytes(content)) == 2
+
+
+@pytest.mark.parametrize("content", [memoryview(WIDE).cast("B").cast("B", (4, 10)), memoryview(b"abcdef")[::2]])
+def test_shapes_that_are_no_row_of_bytes_are_refused_too(content: memoryview) -> None:
+    with pytest.raises(TypeError, match="bytes"):
+        ring().add(content)
+    with pytest.raises(TypeError, match="bytes"):
+        check(content)
