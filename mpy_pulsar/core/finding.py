@@ -2,10 +2,12 @@
 from ..errors import ConnectError, ProtocolError, PulsarError
 from ..port import const
 from ..wire.commands import lookup, partitioned_metadata
+from .connection import broker_error
 from .handle import CLOSED, CLOSING, LOOKING, OPENING, READY, WAITING, Handle
 from .retry import any_below
 from .topic import partition_name
 
+_ERROR = const(14)
 _PARTITIONED_METADATA_RESPONSE = const(22)
 _LOOKUP_RESPONSE = const(24)
 
@@ -155,6 +157,8 @@ class Finding(Handle):
             elif self.on_opened(number, buffer, fields):
                 self._ready()
         elif self.state == CLOSING:
+            if kind == _ERROR:
+                self.report(broker_error(fields.value[2], fields.text(buffer, 3), "closing of %s" % self.topic))
             self._leave()
             self._set(CLOSED)
             self.attend()  # its link may be free for others

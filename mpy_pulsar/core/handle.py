@@ -190,6 +190,7 @@ class Handle:
     def on_closed(self, buffer, fields):
         """CLOSE_PRODUCER or CLOSE_CONSUMER from the broker: the topic moves."""
         if self.state == CLOSING:
+            self.report = nothing  # theirs crosses ours, which they may refuse now
             return
         self.retry(ConnectError("%s: the broker closed it, the topic moves" % self.topic))
 
@@ -259,8 +260,13 @@ class Handle:
             step = ticks_diff(self._deadline, now)
             if step <= 0:
                 if self.state == CLOSING:
+                    connection = self.connection
+                    number = self._request
                     self._leave()
                     self._set(CLOSED)
+                    from ..features.late import Late
+
+                    Late(connection, number, self.close_kind, self.id, self.report, self.topic)
                     return NEVER
                 self.retry(Timeout("%s: no answer from the broker within %d ms" % (self.topic, self.timeout)))
                 return left

@@ -32,7 +32,7 @@ class Requests(Extra):
     def __init__(self, core):
         super().__init__(core)
         self.waiting = []
-        self._left = 0  # the number of an UNSUBSCRIBE that nobody waits for any more
+        self._left = None  # an UNSUBSCRIBE that nobody waits for any more
 
     def add(self, request):
         """Send it now, or with the next link."""
@@ -53,7 +53,7 @@ class Requests(Extra):
         return True
 
     def on_lost(self):
-        self._left = 0
+        self._left = None
         for request in self.waiting:
             request.number = 0
 
@@ -62,8 +62,13 @@ class Requests(Extra):
             if request.number == number:
                 self._answered(request, kind, buffer, fields)
                 return
-        if number == self._left and kind == _SUCCESS:
-            self._unsubscribed()
+        left = self._left
+        if left and left.number == number:
+            self._left = None
+            if kind == _SUCCESS:
+                self._unsubscribed()
+            elif kind == _ERROR:
+                self.core.report(broker_error(fields.value[2], fields.text(buffer, 3), left.tried))
 
     def _answered(self, request, kind, buffer, fields):
         if kind == _ERROR:
@@ -90,7 +95,7 @@ class Requests(Extra):
         """Nobody waits for it any more. The broker may yet remove the subscription, and then the consumer is gone."""
         self.waiting.remove(request)
         if request.kind == _SUCCESS:
-            self._left = request.number
+            self._left = request
 
     def finish(self, request, error):
         """It has its answer, or will get none."""

@@ -111,3 +111,16 @@ def test_a_late_success_of_unsubscribing_ends_the_consumer():
     assert request.done and core.state == READY
     broker.say(fake.SUCCESS, 1, asked[2])
     assert core.state == CLOSED and "unsubscribed" in str(core.failure)  # at the broker it is gone
+
+
+def test_a_late_refusal_to_unsubscribe_is_reported():
+    broker, core, _ = _opened(2)
+    requests = extra_of(core, Requests)
+    request = Request(unsubscribe, fake.SUCCESS, "unsubscribing", ticks_add(START, TIMEOUT))
+    requests.add(request)
+    asked = broker.hear(_UNSUBSCRIBE)
+    requests.leave(request)  # its caller was cancelled
+    broker.say(fake.ERROR, 1, asked[2], 2, 1, 3, "no metadata")
+    (error,) = core.watch.errors
+    assert "unsubscribing" in str(error) and "no metadata" in str(error) and error.error() == 1
+    assert core.state == READY and request.error is None

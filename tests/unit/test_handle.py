@@ -1,7 +1,7 @@
-"""A handle's way to READY and back: look-ups, redirects, refusals by code, deadlines, moves, closing."""
-from mpy_pulsar.core.handle import CLOSED, CLOSING, IDLE, LOOKING, NEVER, OPENING, READY, WAITING
+"""A handle's way to READY and back: look-ups, redirects, refusals by code, deadlines, moves."""
+from mpy_pulsar.core.handle import CLOSED, IDLE, LOOKING, NEVER, OPENING, READY, WAITING
 from mpy_pulsar.core.retry import verdict
-from mpy_pulsar.errors import AlreadyClosed, AuthenticationError, ConnectError, ProtocolError, PulsarError, Timeout
+from mpy_pulsar.errors import AuthenticationError, ConnectError, ProtocolError, PulsarError, Timeout
 from mpy_pulsar.port import ticks_add
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import HERE, THERE, TIMEOUT, Broker, reopen
@@ -281,43 +281,6 @@ def test_a_producer_name_that_others_hold_is_waited_for_longer_than_a_dead_link_
     assert core.failure.error() == 16 and "already connected" in str(core.failure)
 
 
-def test_a_late_success_after_the_timeout_leaves_nothing_open():
-    for make in (fake.producer, fake.consumer):
-        broker, core, number = _opening(make)
-        core.sweep(fake.START)
-        core.sweep(ticks_add(fake.START, TIMEOUT))
-        assert core.state == CLOSED
-        assert broker.hear(core.close_kind)[1] == core.id
-        broker.say(fake.PRODUCER_SUCCESS if make is fake.producer else fake.SUCCESS, 1, number, 2, "late")
-        # The broker may have handled the close before the opening.
-        again = broker.hear(core.close_kind)
-        assert again[1] == core.id and core.state == CLOSED and broker.connection.handles == {}
-        broker.say(fake.SUCCESS, 1, again[2])
-        assert broker.heard() == [] and broker.connection._requests == {}
-
-
-def test_a_late_answer_that_opens_nothing_is_ignored():
-    for kind in (fake.ERROR, fake.SUCCESS):
-        broker, core, number = _opening()
-        core.retry(PulsarError("not now"))
-        broker.hear(fake.CLOSE_PRODUCER)
-        if kind == fake.SUCCESS:
-            core.not_before = None
-            broker.attach(core)  # it is back: what is answered to its first opening no longer counts
-        broker.say(kind, 1, number, 2, 0, 3, "late")
-        assert broker.heard() == []
-
-
-def test_answers_that_never_come_are_not_waited_for_in_any_number():
-    broker, core = Broker(), fake.producer()
-    for _ in range(30):
-        core.not_before = None
-        broker.attach(core)
-        core.retry(PulsarError("not now"))
-        broker.hear(fake.CLOSE_PRODUCER)
-    assert len(broker.connection._requests) <= 8
-
-
 def test_an_established_handle_tries_again_after_a_step_that_took_too_long():
     broker, core, _ = _reopening()
     broker.connection.now = ticks_add(fake.START, TIMEOUT)  # the link is swept first
@@ -349,45 +312,3 @@ def test_a_lost_link_leaves_the_handle_to_be_looked_up_again():
         assert core.watch.states == [IDLE] and broker.connection.handles == {}
         other = Broker()
         assert other.open(core).kind in (fake.PRODUCER, fake.SUBSCRIBE) and core.state == READY
-
-
-def test_closing_asks_the_broker_and_ends_with_its_answer():
-    for make in (fake.producer, fake.consumer):
-        broker, core = _opened(make)
-        core.start_close(broker.now)
-        core.start_close(broker.now)
-        asked = broker.hear(core.close_kind)
-        assert asked[1] == core.id and core.state == CLOSING
-        raises(AlreadyClosed, core.check)
-        broker.say(core.close_kind, 1, core.id, 2, fake.NO_REQUEST)  # theirs crosses ours
-        assert core.state == CLOSING
-        broker.say(fake.SUCCESS, 1, asked[2])
-        assert core.state == CLOSED and core.watch.states == [CLOSING, IDLE, CLOSED]
-        assert broker.connection.handles == {}
-
-
-def test_closing_ends_without_an_answer_too():
-    broker, core = _opened()
-    core.start_close(broker.now)
-    core.lost(ConnectError("gone"), broker.now)
-    assert core.state == CLOSED and isinstance(core.failure, AlreadyClosed)
-    broker, core = _opened()
-    core.start_close(broker.now)
-    assert core.sweep(ticks_add(broker.now, TIMEOUT - 1)) == 1
-    core.sweep(ticks_add(broker.now, TIMEOUT))
-    assert core.state == CLOSED and isinstance(core.failure, AlreadyClosed)
-
-
-def test_closing_at_any_stage_before_ready_ends_at_once():
-    core = fake.producer()
-    core.start_close(0)
-    assert core.state == CLOSED
-    broker, core = Broker(), fake.producer()
-    core.attach(broker.connection, broker.now)
-    core.start_close(broker.now)
-    assert core.state == CLOSED and [one.kind for one in broker.heard()] == [fake.LOOKUP]
-    broker, core, _ = _opening()
-    core.start_close(broker.now)
-    assert core.state == CLOSED
-    broker.hear(fake.CLOSE_PRODUCER)
-    assert core.sweep(ticks_add(broker.now, 2 * TIMEOUT)) == NEVER and isinstance(core.failure, AlreadyClosed)
