@@ -325,8 +325,8 @@ def test_every_opening_ends_where_its_client_does():
 def test_credentials_that_are_refused_end_every_opening_and_name_its_topic():
     async def check(bench):
         waits = _Waits()
-        cores = [await bench.adopt(topic) for topic in ("a", "b")]
-        for core in cores:
+        for topic in ("a", "b"):
+            core = await bench.adopt(topic)
             waits.add(core.topic, Endpoint(core).opened())
         link = bench.link("one")
         link.connection.connected = False
