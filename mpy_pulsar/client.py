@@ -22,7 +22,7 @@ class Client:
         self, service_url, authentication=None, operation_timeout_seconds=30, *, listener_name=None, logger=None,
         on_error=None, read_buffer_size=None, max_links=MAX_LINKS, allow_plaintext_token=False,
         tls_trust_certs_file_path=None, tls_validate_hostname=True, tls_allow_insecure_connection=False,
-        force_tls=False, **others,
+        force_tls=False, keep_alive_seconds=30, **others,
     ):
         """service_url: "pulsar://host:6650" or "pulsar+ssl://host:6651", several hosts by comma. authentication:
         AuthenticationToken or None.
@@ -33,6 +33,8 @@ class Client:
         received; 2 KB on a board (4 KB with a consumer), up to the broker's maximum on CPython. max_links: connections
         at a time, 2 on a board, 0 for any number as on CPython; a topic on one broker more waits until one is free.
         allow_plaintext_token: send the token over a link that is not encrypted, to other machines than this one.
+        keep_alive_seconds: a broker that has said nothing for so long is asked whether it is there; half of that later
+        the link is given up.
 
         With pulsar+ssl://: tls_trust_certs_file_path: file (PEM or DER) of the authority that signed the brokers'
         certificates, or its bytes; None: the system's store, which boards have not. tls_validate_hostname: does the
@@ -48,8 +50,8 @@ class Client:
         tls, addresses = parse_service_url(service_url)
         if force_tls and not tls:
             raise ValueError("force_tls: the service URL %r is plaintext; use pulsar+ssl://" % service_url)
-        if operation_timeout_seconds <= 0:
-            raise ValueError("operation_timeout_seconds must be above 0")
+        if operation_timeout_seconds <= 0 or keep_alive_seconds <= 0:
+            raise ValueError("operation_timeout_seconds and keep_alive_seconds must be above 0")
         self.service_url = service_url
         self._authentication = authentication or NoAuthentication()
         self._plaintext_refused = self._authentication.secret and not allow_plaintext_token
@@ -61,6 +63,7 @@ class Client:
             tls_trust_certs_file_path, tls_validate_hostname, tls_allow_insecure_connection
         )
         self._timeout = min(int(operation_timeout_seconds * 1000), _TIMEOUT_MOST)
+        self._keep_alive = min(int(keep_alive_seconds * 1000), _TIMEOUT_MOST)
         self._listener_name = listener_name
         self._logger = logger
         self._on_error = on_error
@@ -123,19 +126,35 @@ class Client:
             stream.close()
         return stream
 
+    def state(self):
+        """"idle": it holds no producer or consumer, "open": all it holds are, "connecting": not all of them are;
+        "closing", "closed"; "failed": by a fault in the client itself."""
+        from .features.states import state_of_client
+
+        return state_of_client(self)
+
+    async def state_changed(self):
+        """Until `state()` is another than now: the new one. Once it is "closed" or "failed", that at once."""
+        from .features.states import client_changed
+
+        return await client_changed(self)
+
     def _id(self):
         if self._closed:
             raise AlreadyClosed("the client is closed")
         self._next_id += 1
         return self._next_id
 
-    async def _open(self, handle):
-        supervisor = self._supervisor
-        if not supervisor:
-            supervisor = self._supervisor = Supervisor(
+    def _started(self):
+        if not self._supervisor:
+            self._supervisor = Supervisor(
                 self._service, self._tls, self._authentication, self._plaintext_refused, self._listener_name,
-                self._read_limit, self._max_links, self._report,
+                self._read_limit, self._max_links, self._report, self._keep_alive,
             )
+        return self._supervisor
+
+    async def _open(self, handle):
+        supervisor = self._started()
         supervisor.adopt(handle.core)
         try:
             await handle.opened()

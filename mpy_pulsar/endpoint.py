@@ -40,6 +40,18 @@ class Endpoint:
         """Is it open at a broker just now? bool."""
         return self.core.state == READY
 
+    def state(self):
+        """"connecting", "open", "closing", "closed", or "failed": for good, and the next call raises why."""
+        from .features.states import state_of
+
+        return state_of(self.core)
+
+    async def state_changed(self):
+        """Until `state()` is another than now: the new one. Once it is "closed" or "failed", that at once."""
+        from .features.states import changed
+
+        return await changed(self)
+
     async def __aenter__(self):
         return self
 

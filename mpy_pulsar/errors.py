@@ -9,6 +9,8 @@ class PulsarError(Exception):
     """code: int, see above. text: what was tried, where, what the broker answered and what to do."""
 
     code = -1
+    broker = None  # "host:port" of the broker that it is about, where it is about one
+    topic = None  # the full topic name, likewise
 
     def __init__(self, text, code=None):
         super().__init__(text)
@@ -20,11 +22,19 @@ class PulsarError(Exception):
         """Its like, to be raised anew, with `more` behind the text: one instance raised often gathers tracebacks."""
         error = self.__class__(self.text + more)
         error.code = self.code
+        error.broker = self.broker
+        error.topic = self.topic
         return error
 
     def error(self):
         """The code, under the name pulsar-client gives it."""
         return self.code
+
+    def advice(self):
+        """What to do about an error of this code, str."""
+        from .features.advice import advice
+
+        return advice(self.code)
 
 
 class Timeout(PulsarError):
@@ -65,6 +75,12 @@ class ProtocolError(PulsarError):
     def __init__(self, text, offset=-1):
         super().__init__(text if offset < 0 else "%s (offset %d)" % (text, offset))
         self.offset = offset
+
+
+class Restored(PulsarError):
+    """No error but the end of one: what was reported as lost is open again."""
+
+    code = -8
 
 
 class AuthenticationError(PulsarError):

@@ -28,8 +28,9 @@ _TOPIC_MIGRATED = const(68)
 # GET_OR_CREATE_SCHEMA_RESPONSE
 _REPLIES = b"\x0d\x0e\x11\x16\x18\x1a\x1e\x21\x23\x26\x28"
 
-_KEEP_ALIVE = const(30000)  # ms of silence after which we ask; after twice that the link is dead
+_KEEP_ALIVE = const(30000)  # ms of silence after which we ask; the answer has half of that
 _CONNECT_TIMEOUT = const(10000)  # ms from the first attempt to CONNECTED
+_LATE = const(1000)  # ms by which a deadline may be noticed too late before that says something about ourselves
 _MAX_MESSAGE = const(5242880)  # bytes, where CONNECTED does not say
 # What may wait to be written: some, a few of each handle, and an answer to each of the smallest messages in the buffer.
 _CONTROL_MOST = const(64)
@@ -57,12 +58,14 @@ class Connection:
         self.connected = False
         self.speculation = 1  # 0: no opening leaves before its look-up's answer; above 1: so many have no answer yet
         self.max_message_size = _MAX_MESSAGE
+        self.keep_alive = _KEEP_ALIVE
         self.now = now  # tick of the last bytes received, or of the last sweep
         self._requests = {}  # by request id: the handle that waits
         self._next_request = 0
         self._fields = Fields()
         self._skip = 0  # bytes of an oversized frame still to come
-        self._begun = self._heard = now
+        self._heard = now
+        self._begun = now  # tick since which CONNECTED, or the answer to our PING, is waited for
         self._pinged = False
         self._answer = None  # the last AUTH_RESPONSE
 
@@ -207,7 +210,7 @@ class Connection:
             elif kind == _ERROR and (not self.connected or number == 0xFFFFFFF):
                 raise broker_error(value[2], fields.text(buffer, 3), "the connection was refused")
         else:
-            handle = self.handles.get(value[2] if kind == _TOPIC_MIGRATED else value[1])
+            handle = self.handles.get(value[1])
             if not handle:
                 return
             if kind == _SEND_ERROR:
@@ -226,20 +229,27 @@ class Connection:
     def sweep(self, now):
         """Keep-alive and the handshake's deadline: ms until the next thing to look at. Raises when the link is dead."""
         self.now = now
-        if not self.connected:
-            left = _CONNECT_TIMEOUT - ticks_diff(now, self._begun)
-            if left <= 0:
-                raise Timeout("no CONNECTED within %d s" % (_CONNECT_TIMEOUT // 1000))
-            return left
+        patience = _CONNECT_TIMEOUT
         silent = ticks_diff(now, self._heard)
-        if silent >= 2 * _KEEP_ALIVE:
-            raise ConnectError("the broker has been silent for %d s" % (2 * _KEEP_ALIVE // 1000))
-        if silent < _KEEP_ALIVE:
-            return _KEEP_ALIVE - silent
-        if not self._pinged:
-            self._pinged = True
-            self.send(PING_FRAME)
-        return 2 * _KEEP_ALIVE - silent
+        if self.connected:
+            if silent < self.keep_alive:
+                return self.keep_alive - silent
+            patience = self.keep_alive // 2
+            if not self._pinged:
+                self._pinged = True
+                self._begun = now
+                self.send(PING_FRAME)
+        left = patience - ticks_diff(now, self._begun)
+        if left > 0:
+            return left
+        if left > -_LATE:
+            if self.connected:
+                raise ConnectError("the broker has been silent for %d s" % (silent // 1000))
+            raise Timeout("no CONNECTED within %d s" % (_CONNECT_TIMEOUT // 1000))
+        # Nothing ran here for a while: a handshake takes all of a board's time, a host was asleep. What came meanwhile
+        # may not have been read yet.
+        self._begun = now
+        return patience
 
 
 def broker_error(code, text, tried):

@@ -1,9 +1,9 @@
 """The way of a handle to the broker that owns its topic: partitions, look-up, redirects, the early opening; sans-io."""
 from ..errors import ConnectError, ProtocolError, PulsarError
-from ..port import const
+from ..port import const, ticks_add
 from ..wire.commands import lookup, partitioned_metadata
 from .connection import broker_error
-from .handle import CLOSED, CLOSING, LOOKING, OPENING, READY, WAITING, Handle
+from .handle import CLOSED, CLOSING, LOOKING, OPENING, WAITING, Handle
 from .retry import any_below
 from .topic import partition_name
 
@@ -17,6 +17,7 @@ _METADATA_FAILED = const(1)
 _MOST_REDIRECTS = const(20)
 _MOST_PARTITIONS = const(16384)
 
+_ASSIGNED = const(2)  # see core/handle
 _EARLY_SUCCESS = const(-1)  # in place of a request's number: PRODUCER was accepted before the look-up's answer
 
 
@@ -32,6 +33,8 @@ class Finding(Handle):
         if self.state != WAITING:
             return
         if self._place_known:
+            if self._place_known == _ASSIGNED:
+                self._deadline = ticks_add(self._deadline, self.timeout)  # so far only that of the link
             self._open()
             return
         self.state = LOOKING
@@ -109,6 +112,7 @@ class Finding(Handle):
         if response == _FAILED or response < 0:
             self._refused(number, url, "look-up")
             return
+        self._proxied = proxied = proxied and (self.service or True)
         redirect = response == _REDIRECT
         if not redirect and self._is_here(url, tls_url, proxied):
             if not self._early:
@@ -125,7 +129,6 @@ class Finding(Handle):
             return
         self.move_to = (url, tls_url, proxied, number > 0, not redirect)
         self._leave_open()
-        self.attend()
 
     def _is_here(self, url, tls_url, proxied):
         try:
@@ -161,11 +164,3 @@ class Finding(Handle):
                 self.report(broker_error(fields.value[2], fields.text(buffer, 3), "closing of %s" % self.topic))
             self._leave()
             self._set(CLOSED)
-            self.attend()  # its link may be free for others
-
-    def _ready(self):
-        self._redirects = 0
-        self._ready_at = self.connection.now
-        self.established = True
-        self._set(READY)
-        self.wake()  # what was queued while there was no broker

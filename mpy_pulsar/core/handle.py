@@ -1,5 +1,5 @@
 """What a producer and a consumer have in common: being refused, moved, closed, and every deadline; sans-io."""
-from ..errors import AlreadyClosed, ConnectError, ProtocolError, Timeout
+from ..errors import AlreadyClosed, ConnectError, ProtocolError, Restored, Timeout
 from ..port import const, ticks_add, ticks_diff
 from ..wire.commands import close
 from .connection import broker_error
@@ -7,6 +7,7 @@ from .retry import back_off, verdict
 from .topic import is_partition
 
 _ERROR = const(14)
+_TOPIC_MIGRATED = const(68)
 
 _METADATA_ERROR = const(1)
 _CONSUMER_BUSY = const(5)
@@ -18,6 +19,10 @@ _BUSY_WAIT = const(70000)
 
 # ms after which a place at a broker has proved good: one that is lost sooner counts as a further failure in a row.
 _SETTLED = const(5000)
+
+# Where a broker that closes a handle has sent it: ms in which there must be a link to that place, else it looks up.
+_ASSIGNED = const(2)
+_ASSIGNED_WAIT = const(3000)
 
 # States of a handle
 IDLE = const(0)  # on no connection: the supervisor finds it one
@@ -39,7 +44,7 @@ class Handle:
     """One producer or consumer as the broker knows it. The supervisor attaches it to connections and sweeps it.
 
     Calls on its owner: changed() after a change of `state`, attend() when the supervisor should look at it,
-    report(error) for errors that belong to no call.
+    reporter(error) with errors that belong to no call.
     """
 
     close_kind = 0  # the command that closes it
@@ -61,12 +66,15 @@ class Handle:
         self.error = None  # the last one that did not
         self.established = False  # has it ever been READY?
         self.not_before = None  # tick before which no new attempt is made
-        self.move_to = None  # (url, TLS url, through the proxy, authoritative, already looked up): where to try next
+        # Where to try next: (url, TLS url, through the proxy, authoritative, already looked up). The proxy: see `place`
+        # in net/supervisor. Instead of True at the end _ASSIGNED.
+        self.move_to = None
+        self.service = None  # (url, TLS url) of the cluster that the topic has migrated to
         self.owner = None  # what the application holds
         self.wake = nothing  # the link's writer, where there is one
         self.changed = nothing
         self.attend = nothing
-        self.report = nothing
+        self.reporter = nothing
         self._born = None
         self._patience = timeout
         self._deadline = 0  # tick by which the step under way must end
@@ -75,10 +83,15 @@ class Handle:
         self._early = 0  # the opening sent before the look-up's answer
         self._found = None  # the look-up's answer, while that about partitions is still to come
         self._failures = 0  # in a row
-        self._ready_at = 0  # tick of the last READY
+        self._ready_at = None  # tick of the last READY
+        self._tries = 0  # since it was READY
+        self._lost_for = 0  # ms until the last of them
+        self._lost_at = 0  # the tick of that one
         self._redirects = 0
         self._authoritative = False
         self._place_known = False
+        self._proxied = False  # did the last look-up's answer lead through a proxy?
+        self._listener_name = None
 
     # What a producer or consumer adds
 
@@ -114,6 +127,11 @@ class Handle:
 
     def on_event(self, kind, buffer, fields):
         """REACHED_END_OF_TOPIC, ACTIVE_CONSUMER_CHANGE, TOPIC_MIGRATED."""
+        if kind == _TOPIC_MIGRATED:
+            service = fields.text(buffer, 3), fields.text(buffer, 4)
+            if service != self.service:
+                self.service = service
+                self.report(ConnectError("%s: migrates to the cluster at %s" % (self.topic, service[0] or service[1])))
 
     def attach(self, connection, now, listener_name=None):
         """Start on a connection: look up, then open. Where the last look-up named this place, open at once."""
@@ -123,9 +141,9 @@ class Handle:
         self.wake = connection.owner.wake
         connection.handles[self.id] = self
         self._authoritative = bool(move and move[3])
-        self._place_known = bool(move and move[4])
+        self._place_known = move[4] if move else False
         self._listener_name = listener_name
-        self._deadline = ticks_add(now, self.timeout)
+        self._deadline = ticks_add(now, _ASSIGNED_WAIT if self._place_known == _ASSIGNED else self.timeout)
         self.state = WAITING
         if connection.ready:
             self.on_ready()
@@ -141,6 +159,7 @@ class Handle:
 
     def _refused(self, code, text, step):
         error = broker_error(code, text, "%s of %s at %s" % (step, self.topic, self.connection.owner.describe()))
+        self._sign(error)
         answer = verdict(code, self.established)
         if not self.established:
             if code == _METADATA_ERROR and _ENCRYPTION in text:
@@ -158,7 +177,16 @@ class Handle:
         self._back_off(error, self.connection.now, slow)
         self.report(error)
         self._leave_open()
-        self.attend()
+
+    def report(self, error):
+        """Tell of an error that belongs to no call."""
+        self._sign(error)
+        self.reporter(error)
+
+    def _sign(self, error):
+        error.topic = self.topic
+        if self.connection:
+            error.broker = self.connection.owner.describe()
 
     def refuse_place(self, error, now):
         """The place that a look-up named cannot be used."""
@@ -181,6 +209,11 @@ class Handle:
         self._redirects = 0
         self._failures += 1
         self.not_before = ticks_add(now, back_off(self._failures, slow))
+        if self._ready_at is not None:
+            # Piece by piece, since ticks reach no farther than days.
+            self._lost_for = self._lost_for + ticks_diff(now, self._lost_at) if self._tries else 0
+            self._lost_at = now
+            self._tries += 1
 
     def _settle(self, now):
         """READY alone ends no row of failures: a broker may open a producer and refuse whatever it sends."""
@@ -192,11 +225,37 @@ class Handle:
         if self.state == CLOSING:
             self.report = nothing  # theirs crosses ours, which they may refuse now
             return
-        self.retry(ConnectError("%s: the broker closed it, the topic moves" % self.topic))
+        url = fields.text(buffer, 3)
+        tls_url = fields.text(buffer, 4)
+        assigned = url or tls_url
+        self.retry(ConnectError(
+            "%s: the broker closed it, the topic moves%s" % (self.topic, assigned and " to " + assigned)
+        ))
+        # At once, but for brokers that send it to and fro. The address is of the broker's own listener.
+        if assigned and self._failures == 1 and not self._listener_name:
+            self.not_before = None
+            self.move_to = (url, tls_url, self._proxied, False, _ASSIGNED)
+
+    def _ready(self):
+        tries = self._tries
+        now = self.connection.now
+        self._redirects = self._tries = 0
+        self._ready_at = now
+        self.established = True
+        self._set(READY)
+        self.wake()  # what was queued while there was no broker
+        if tries:
+            try:
+                self.report(Restored("%s: open again at %s after %d ms and %d tries" % (
+                    self.topic, self.connection.owner.describe(), self._lost_for + ticks_diff(now, self._lost_at), tries
+                )))
+            except MemoryError:
+                pass  # it is open all the same
 
     def fail(self, error):
         """The end: `error` is raised by every call that waits or comes later."""
         self.failure = error
+        error.topic = self.topic
         self._set(CLOSED)
 
     def _leave_open(self):
@@ -230,6 +289,7 @@ class Handle:
         if state != self.state:
             self.state = state
             self.changed()
+            self.attend()
 
     # Time
 
@@ -268,7 +328,10 @@ class Handle:
 
                     Late(connection, number, self.close_kind, self.id, self.report, self.topic)
                     return NEVER
-                self.retry(Timeout("%s: no answer from the broker within %d ms" % (self.topic, self.timeout)))
+                waited = self.timeout
+                if self.state == WAITING and self._place_known == _ASSIGNED:
+                    waited = _ASSIGNED_WAIT
+                self.retry(Timeout("%s: no answer from the broker within %d ms" % (self.topic, waited)))
                 return left
             left = min(left, step)
         return left

@@ -73,6 +73,7 @@ class Link:
         if not self.error:
             self.error = error.__class__("link to %s: %s" % (self.describe(), error))
             self.error.code = error.code
+            self.error.broker = self.describe()
         self._supervisor.attend()
 
     async def _read(self):

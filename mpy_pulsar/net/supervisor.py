@@ -23,12 +23,13 @@ class Supervisor:
     """Owns links and handles; sleeps until the next deadline or until somebody calls attend()."""
 
     def __init__(
-        self, service, tls, authentication, plaintext_refused, listener_name, read_limit, max_links, report
+        self, service, tls, authentication, plaintext_refused, listener_name, read_limit, max_links, report,
+        keep_alive=30000,
     ):
         """service: [(host, port), …] of the service URL. tls: what `net.stream.tls_context` made, None without TLS.
 
         plaintext_refused: may the credentials not leave this machine unencrypted? read_limit: bytes that a link's read
-        buffer may grow to, None: the port's own. max_links: 0 is any number. report(error): see Client.
+        buffer may grow to, None: the port's own. max_links: 0 is any number. report(error): see Client. keep_alive: ms.
         """
         self._service = service
         self.tls = tls
@@ -38,6 +39,8 @@ class Supervisor:
         self.handles = []
         self.report = report
         self.read_limit = READ_LIMIT if read_limit is None else read_limit
+        self.keep_alive = keep_alive
+        self.turned = None  # an Event of who watches: set whenever everything has been looked at
         self._listener_name = listener_name
         self._max_links = max_links
         self._links = {}  # by (address, proxy_to)
@@ -53,9 +56,9 @@ class Supervisor:
     def adopt(self, handle):
         """Take care of a handle from now on."""
         handle.attend = self.attend
-        handle.report = self.report
+        handle.reporter = self.report
         if self._failure:
-            handle.fail(self._failure)
+            handle.fail(self._failure.again())
             return
         self.handles.append(handle)
         self.attend()
@@ -69,20 +72,23 @@ class Supervisor:
     def place(self, url, tls_url, proxied):
         """(address, proxy_to) of the link that reaches the broker which a look-up named.
 
-        The one place that decides "am I connected to the right one?".
+        The one place that decides "am I connected to the right one?". proxied: False, True: through the service URL, or
+        the (url, TLS url) of another cluster.
         """
         url = tls_url if self.tls else url
         if not url:
-            raise ConnectError("the look-up's answer has no %s:// address" % ("pulsar+ssl" if self.tls else "pulsar"))
+            raise ConnectError("the broker's answer has no %s:// address" % ("pulsar+ssl" if self.tls else "pulsar"))
         try:
             tls, addresses = parse_service_url(url)
         except ValueError as error:
-            raise ConnectError("the look-up's answer: %s" % error)
+            raise ConnectError("the broker's answer: %s" % error)
         if tls != bool(self.tls):
-            raise ConnectError("the look-up's answer %r is not of the service URL's scheme" % url)
-        target = addresses[0]
-        if proxied and target not in self._service:
-            return self._service_address(), "%s:%d" % target
+            raise ConnectError("the broker's answer %r is not of the service URL's scheme" % url)
+        target = addresses[self._turn % len(addresses)]
+        if proxied:
+            service = self._service if proxied is True else [self.place(proxied[0], proxied[1], False)[0]]
+            if target not in service:
+                return service[self._turn % len(service)], "%s:%d" % target
         if self._plaintext_refused and not tls:
             refuse_plaintext(target[0], ConnectError)
         return target, None
@@ -95,7 +101,10 @@ class Supervisor:
             while not self._closed:
                 try:
                     self._wake.clear()
-                    await wait(self._wake, await self._tend(ticks_ms()))
+                    pause = await self._tend(ticks_ms())
+                    if self.turned:
+                        self.turned.set()
+                    await wait(self._wake, pause)
                 except MemoryError:
                     # A heap that is full for a moment; what was left half done is looked at again.
                     collect()
@@ -110,7 +119,10 @@ class Supervisor:
         for handle in list(self.handles):
             if handle.state != CLOSED:
                 # Its broker will not answer any more, and somebody may be waiting for that.
-                handle.fail(self._failure or handle.failure or AlreadyClosed("%s: closed" % handle.topic))
+                error = self._failure or handle.failure
+                handle.fail(error.again() if error else AlreadyClosed("%s: closed" % handle.topic))
+        if self.turned:
+            self.turned.set()
 
     async def _tend(self, now):
         """Look at everything once: ms until the next deadline."""
@@ -161,15 +173,16 @@ class Supervisor:
         refused = False
         if connection.speculation > 1:
             self._careful.add(link.address)
+        if link.address == self._service_address():
+            self._turn += 1  # one that just failed is tried again when all others have been
         if not connection.connected:
-            self._turn += 1
             refused = 0 <= error.code < 128 and error.code in _REFUSALS
         refused = refused or error.code == _AUTHENTICATION_ERROR
         self.report(error)
         for handle in list(connection.handles.values()):
             if error.code == _AUTHENTICATION_ERROR and verdict(error.code, handle.established) == "f":
                 connection.forget(handle)
-                handle.fail(error)
+                handle.fail(error.again())
             else:
                 handle.lost(error, now, refused)
 
@@ -201,6 +214,9 @@ class Supervisor:
         if move:
             key = self.place(move[0], move[1], move[2])
             link = self._links.get(key)
+        elif handle.service:
+            key = self._migrated(handle)
+            link = self._links.get(key)
         else:
             key = self._service_address(), None
             link = self._links.get(key)
@@ -212,10 +228,18 @@ class Supervisor:
         if self._max_links and len(self._links) >= self._max_links:
             await self._give_up_idle(handle, key)
         link = self._links[key] = Link(self, key[0], key[1], self.read_limit, now)
+        link.connection.keep_alive = self.keep_alive
         self.attend()  # once more, for the deadline of its handshake
         if link.address in self._careful:
             link.connection.speculation = 0
         return link
+
+    def _migrated(self, handle):
+        try:
+            return self.place(handle.service[0], handle.service[1], False)
+        except ConnectError:
+            handle.service = None  # back to the old one, whose word it was
+            raise
 
     async def _give_up_idle(self, handle, wanted):
         """Close a link that no handle is on, to dial another; ConnectError where each has one."""

@@ -133,7 +133,7 @@ def test_messages_pass(runtime: str, name: str, programs: Mapping[str, Program],
     [
         ("stranger", ["certificate"]),
         ("another_name", ["certificate", "match"]),
-        ("plain_answers", ["the look-up's answer", "no pulsar+ssl:// address"]),
+        ("plain_answers", ["the broker's answer", "no pulsar+ssl:// address"]),
         ("tls_to_a_plain_port", ["use pulsar://"]),
         ("plain_to_a_tls_port", ["use pulsar+ssl://"]),
     ],

@@ -192,7 +192,7 @@ class Watch:
         self.arrivals = 0
         core.changed = self._changed
         core.attend = self._attend
-        core.report = self.errors.append
+        core.reporter = self.errors.append
         core.room = self._room
         core.arrived = self._arrived
 

@@ -6,87 +6,10 @@ from mpy_pulsar.core.handle import CLOSED, IDLE, LOOKING, OPENING
 from mpy_pulsar.errors import AuthenticationError, ConnectError, PulsarError
 from mpy_pulsar.net import supervisor as room
 from mpy_pulsar.net.link import Link
-from mpy_pulsar.port import ERRORS, ticks_add, ticks_diff
+from mpy_pulsar.port import ERRORS, ticks_diff
 from tests.unit import fake_broker as fake
-from tests.unit.fake_broker import START, Broker
+from tests.unit.still_links import SERVICE, TURNS, with_bench
 from tests.unit.support import raises
-
-SERVICE = [("one", 6650), ("two", 6651)]
-_TURNS = 20
-
-
-class StillLink:
-    """Stands where net.link.Link does: a connection to a fake broker, no socket and no task."""
-
-    def __init__(self, supervisor, address, proxy_to, limit, now):
-        self.address = address
-        self.proxy_to = proxy_to
-        self.error = None
-        self.idle_since = None
-        self.stopped = False
-        self.broker = Broker(now=now, limit=limit)
-        self.broker.places = ["pulsar://%s:%d" % address]
-        self.connection = self.broker.connection
-        self.connection.speculation = 1
-
-    def describe(self):
-        return "%s:%d" % self.address
-
-    async def stop(self):
-        self.stopped = True
-
-
-class Bench:
-    """A supervisor whose links are still and whose time stands; `run` lets it do what there is to do."""
-
-    def __init__(self, max_links=0, service=SERVICE):
-        self.now = START
-        self.reports = []
-        room.Link, room.ticks_ms = StillLink, lambda: self.now
-        self.supervisor = room.Supervisor(service, None, None, False, None, 1024, max_links, self.reports.append)
-
-    async def run(self, milliseconds=0):
-        """Let so much time go by."""
-        self.now = ticks_add(self.now, milliseconds)
-        self.supervisor.attend()
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-
-    async def adopt(self, topic):
-        """A producer that looks for its broker."""
-        core = fake.producer()
-        core.topic = "persistent://public/default/" + topic
-        core.id = len(self.supervisor.handles) + 1
-        self.supervisor.adopt(core)
-        await self.run()
-        return core
-
-    def link(self, host):
-        """The link to a host, None where there is none."""
-        for (address, _), link in self.supervisor._links.items():
-            if address[0] == host:
-                return link
-        return None
-
-    async def found(self, link, url):
-        """The broker at the end of `link` answers the look-up it was asked last."""
-        asked = [command for command in link.broker.heard() if command.kind == fake.LOOKUP][-1]
-        link.broker.say(fake.LOOKUP_RESPONSE, 1, url, 3, 1, 4, asked[2], 5, True)
-        await self.run()
-
-
-def _with_bench(check, **options):
-    async def run():
-        link, ticks = room.Link, room.ticks_ms
-        bench = Bench(**options)
-        try:
-            await check(bench)
-        finally:
-            bench.supervisor.end()
-            await bench.supervisor.ended()
-            room.Link, room.ticks_ms = link, ticks
-
-    asyncio.run(run())
 
 
 def test_one_link_is_enough_for_a_topic_that_lives_elsewhere():
@@ -97,7 +20,7 @@ def test_one_link_is_enough_for_a_topic_that_lives_elsewhere():
         assert first.stopped and core.state == OPENING and core.connection is bench.link("elsewhere").connection
         assert len(bench.supervisor._links) == 1 and bench.reports == []
 
-    _with_bench(check, max_links=1)
+    with_bench(check, max_links=1)
 
 
 def test_a_topic_that_needs_one_link_too_many_waits_and_says_who_has_them():
@@ -117,7 +40,7 @@ def test_a_topic_that_needs_one_link_too_many_waits_and_says_who_has_them():
         await bench.found(bench.link("one"), "pulsar://three:6650")
         assert core.state == OPENING and list(bench.supervisor._links) == [(("three", 6650), None)]
 
-    _with_bench(check, max_links=1)
+    with_bench(check, max_links=1)
 
 
 def test_who_waits_for_a_link_goes_on_the_moment_one_is_free():
@@ -137,7 +60,7 @@ def test_who_waits_for_a_link_goes_on_the_moment_one_is_free():
         assert core.state == OPENING and bench.link("one") is None
         assert bench.supervisor._starved == []
 
-    _with_bench(check, max_links=1)
+    with_bench(check, max_links=1)
 
 
 def test_the_deadline_of_a_new_link_is_watched_from_the_start():
@@ -152,13 +75,13 @@ def test_the_deadline_of_a_new_link_is_watched_from_the_start():
         core = fake.producer()
         core.timeout = core._patience = 400000  # the handle's own deadlines are far away
         bench.supervisor.adopt(core)
-        for _ in range(_TURNS):
+        for _ in range(TURNS):
             await asyncio.sleep(0)
         assert core.state == LOOKING and pauses[-1] == bench.link("one").connection.sweep(bench.now)
 
     room.wait = wait
     try:
-        _with_bench(check)
+        with_bench(check)
     finally:
         room.wait = genuine
 
@@ -174,7 +97,7 @@ def test_a_look_up_goes_over_any_link_there_is():
         assert core.state == LOOKING and core.connection is bench.link("elsewhere").connection
         assert len(bench.supervisor._links) == 1
 
-    _with_bench(check)
+    with_bench(check)
 
 
 def test_a_link_without_a_handle_is_closed_after_half_a_minute():
@@ -187,7 +110,7 @@ def test_a_link_without_a_handle_is_closed_after_half_a_minute():
         await bench.run(1)
         assert first.stopped and bench.link("one") is None and not bench.link("elsewhere").stopped
 
-    _with_bench(check)
+    with_bench(check)
 
 
 def test_a_place_that_closed_the_link_for_an_early_opening_gets_none_again():
@@ -202,7 +125,7 @@ def test_a_place_that_closed_the_link_for_an_early_opening_gets_none_again():
         second = bench.link("one")
         assert second is not first and [command.kind for command in second.broker.heard()] == [fake.LOOKUP]
 
-    _with_bench(check, service=SERVICE[:1])
+    with_bench(check, service=SERVICE[:1])
 
 
 def test_the_hosts_of_the_service_url_are_tried_in_turn():
@@ -217,7 +140,7 @@ def test_the_hosts_of_the_service_url_are_tried_in_turn():
             await bench.run()
             await bench.run(2000)
 
-    _with_bench(check)
+    with_bench(check)
 
 
 def test_what_a_broker_says_before_connected_is_tried_again_slowly():
@@ -234,7 +157,7 @@ def test_what_a_broker_says_before_connected_is_tried_again_slowly():
             core.start_close(bench.now)
             await bench.run()
 
-    _with_bench(check, service=SERVICE[:1])
+    with_bench(check, service=SERVICE[:1])
 
 
 def test_credentials_that_are_refused_end_what_is_being_created_and_delay_the_rest():
@@ -248,7 +171,7 @@ def test_credentials_that_are_refused_end_what_is_being_created_and_delay_the_re
         assert created.state == CLOSED and isinstance(created.failure, AuthenticationError)
         assert established.failure is None and established.state == IDLE
 
-    _with_bench(check)
+    with_bench(check)
 
 
 def test_a_moment_without_memory_costs_no_handle_and_not_the_client():
@@ -271,7 +194,7 @@ def test_a_moment_without_memory_costs_no_handle_and_not_the_client():
         await bench.run(31000)
         assert other.state == LOOKING and bench.supervisor._failure is None
 
-    _with_bench(check)
+    with_bench(check)
 
 
 def test_a_link_without_memory_for_its_last_word_ends_all_the_same():

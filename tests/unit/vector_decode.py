@@ -65,7 +65,7 @@ class _Receiver:
         self.kind = kind
         self.pairs = pairs
         self.strict = strict
-        self.id = value_of(pairs, 2 if kind == 68 else 1, 0) if kind in _TO_A_HANDLE else 0
+        self.id = value_of(pairs, 1, 0) if kind in _TO_A_HANDLE else 0
         self.ring = None
         self.calls = 0
         self.challenges = 0
