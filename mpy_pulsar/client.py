@@ -9,6 +9,7 @@ from .net.stream import tls_context
 from .net.supervisor import Supervisor
 from .port import MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms
 
+_COUNTS_MOST = const(8)  # lists of closed handles that are kept before they are added up
 _TIMEOUT_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
 
 
@@ -68,6 +69,7 @@ class Client:
         self._logger = logger
         self._on_error = on_error
         self._streams = []  # of errors
+        self._counts = []  # those of all producers and consumers there ever were, see features/stats
         self._max_links = max_links
         self._read_limit = read_buffer_size
         self._supervisor = None
@@ -155,6 +157,13 @@ class Client:
 
     async def _open(self, handle):
         supervisor = self._started()
+        counts = handle.core.counts
+        if counts:
+            if len(self._counts) > _COUNTS_MOST + 2 * len(supervisor.handles):
+                from .features.stats import add_up
+
+                add_up(self._counts, supervisor.handles)
+            self._counts.append(counts)
         supervisor.adopt(handle.core)
         try:
             await handle.opened()
@@ -164,6 +173,13 @@ class Client:
             supervisor.attend()
             raise
         return handle
+
+    def stats(self):
+        """What its producers and consumers have done, also those closed since: a dict of "producers" and "consumers"
+        (sums, as their own `stats`) and "reconnects"."""
+        from .features.stats import stats_of_all
+
+        return stats_of_all(self._counts, self._supervisor.handles if self._supervisor else [])
 
     def _report(self, error):
         for stream in self._streams:

@@ -4,24 +4,28 @@ import asyncio
 from .core.producer_core import ProducerCore
 from .endpoint import Endpoint
 from .errors import AlreadyClosed, PulsarError, QueueFull, Timeout
-from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
+from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT, const
 from .wire.batch import ENTRY_HEAD, BatchRing
 
 _BYTES = (bytes, bytearray, memoryview)
+_TIME_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
 
 
 def make_producer(
     topic, producer_id, timeout, *, producer_name=None, initial_sequence_id=None, send_timeout_millis=SEND_TIMEOUT,
-    max_pending_messages=0, block_if_queue_full=True, batching_enabled=True, batching_max_messages=BATCH_MESSAGES,
+    max_pending_messages=0, block_if_queue_full=None, batching_enabled=True, batching_max_messages=BATCH_MESSAGES,
     batching_max_allowed_size_in_bytes=BATCH_BYTES, batching_max_publish_delay_ms=0, properties=None, access_mode=0,
-    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, **others
+    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, when_full=None,
+    time_to_live_ms=0, **others
 ):
     """A Producer of a full topic name. For `create_producer`, whose options these are:
 
     producer_name: str of at most 64 bytes; without one the broker makes one. initial_sequence_id: the id before the
     first; a broker with deduplication may know a higher one of this name. send_timeout_millis: a message without a
     receipt by then fails; 0: never, as on a board; 30,000 on CPython. max_pending_messages: how many may wait for their
-    receipts; 0: as many as the buffer holds. block_if_queue_full: does `send` wait for room, or raise QueueFull?
+    receipts; 0: as many as the buffer holds. block_if_queue_full: does `send` wait for room, which it does unless told
+    otherwise, or raise QueueFull? when_full: the same as "block" or "error", or "drop_oldest", "drop_newest": see
+    `send_nowait`. time_to_live_ms: what was not sent by then is dropped; 0: it waits for ever.
     batching_enabled: may messages share a frame? batching_max_messages: 100 on a board, 1000 on CPython;
     batching_max_allowed_size_in_bytes: 4 KB, 128 KB. batching_max_publish_delay_ms: how long a batch that is not full
     waits; 0: it leaves as soon as the link is free, and what comes meanwhile joins the next. properties: dict of str to
@@ -41,8 +45,9 @@ def make_producer(
     if (
         batching_max_messages < 1 or batching_max_allowed_size_in_bytes < 1 or batching_max_publish_delay_ms < 0
         or max_pending_messages < 0 or send_timeout_millis < 0 or not 0 <= access_mode <= 3
+        or not 0 <= time_to_live_ms <= _TIME_MOST
     ):
-        raise ValueError("batching limits: at least 1; access_mode: 0 to 3; all else: at least 0")
+        raise ValueError("batching limits: at least 1; access_mode: 0 to 3; all else: at least 0, times below 6 days")
     ring = BatchRing(buffer, producer_id, BATCHES, batching_max_messages, batching_max_allowed_size_in_bytes)
     if max_pending_messages:
         ring.max_pending = max_pending_messages
@@ -53,16 +58,20 @@ def make_producer(
     core.partition = -1 if partition is None else partition
     if partitioned is False:
         core.plain = True
-    if send_timeout_millis:
+    if send_timeout_millis or time_to_live_ms:
         from .features.send_timeout import SendTimeout
 
-        SendTimeout(core, send_timeout_millis)
+        SendTimeout(core, send_timeout_millis, time_to_live_ms)
     kind = Producer
     if LARGE_MESSAGES:
         from .features.large import LargeProducer
 
         kind = LargeProducer
-    producer = kind(core, batching_enabled, block_if_queue_full)
+    producer = kind(core, batching_enabled, block_if_queue_full is None or block_if_queue_full)
+    if when_full is not None:
+        from .features.when_full import set_policy
+
+        set_policy(producer, when_full, block_if_queue_full)
     if irq_slots:
         from .features.irq import FromIrq
 
@@ -75,6 +84,7 @@ class Ticket:
 
     def __init__(self):
         self.senders = 0  # messages of the batch whose fate somebody waits for
+        self.batch = 0  # the batch's number, where a flush waits for it
         self.settled = asyncio.Event()
 
     def finish(self, message_id, size, error):
@@ -97,6 +107,7 @@ class Producer(Endpoint):
         self._add = core.ring.add if batching else core.ring.add_unbatched
         self._refuse_unfit = core.ring.refuse_unfit
         self.freed = asyncio.Event()
+        self.newest = None  # features/when_full, where it drops what finds no room
         self.line = None  # the Lock by which those take turns who wait for room
         self.waiting = 0  # how many they are
         core.room = self.freed.set
@@ -106,6 +117,10 @@ class Producer(Endpoint):
         will do too. TypeError: it is something else; a board cannot tell that of a memoryview here.
 
         Its outcome is the flush's. QueueFull: no room now, it was not taken. MessageTooBig: it never fits.
+
+        when_full="drop_oldest": batches that were never transmitted are dropped, oldest first, until it fits;
+        QueueFull only where what was transmitted and has no receipt yet takes all the room. "drop_newest": what finds
+        no room is not taken, and nothing is raised. What was dropped the next flush tells, and `stats` counts.
         """
         if content.__class__ not in _BYTES:
             from .features.payload import check
@@ -161,7 +176,7 @@ class Producer(Endpoint):
         return ticket
 
     def has_room(self, size):
-        """Will `send_nowait` take a message of `size` bytes now? bool; allocates nothing."""
+        """Will `send_nowait` take a message of `size` bytes now, and drop none? bool; allocates nothing."""
         return self._ring.has_room(size)
 
     async def room(self, size):
@@ -188,7 +203,13 @@ class Producer(Endpoint):
                 if core.failure:
                     raise core.failure.again("; messages without a receipt may be stored or not")
                 # The last is not always the last to settle: a refusal overtakes the receipts before it.
-                await self.ticket(last if ring.holds(last) else ring.oldest).settled.wait()
+                if not ring.holds(last):
+                    await self.ticket(ring.oldest).settled.wait()
+                    continue
+                ticket = self.ticket(last)
+                ticket.batch = last
+                await ticket.settled.wait()
+                last = ticket.batch - 1  # where batches were dropped it has moved up
         core.check_refused()
 
     async def close(self):

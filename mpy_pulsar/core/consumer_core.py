@@ -25,6 +25,17 @@ _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer
 # Entries kept at most for each permit: a broker in order sends one, none where the permits are used up.
 _PERMIT_ENTRIES = const(2)
 
+# In `counts`; bytes are two halves, which stay small numbers.
+_ACKNOWLEDGED = const(1)
+_ENTRIES = const(2)
+_REDELIVERED = const(3)
+_BYTES = const(4)
+_BYTES_HIGH = const(5)
+_RECEIVED = const(6)
+_COUNTS = const(7)
+_LOW = const(28)
+_LOW_MASK = const(0xFFFFFFF)
+
 # What is wrong with an entry, for features/unreadable
 _CHECKSUM = const(0)
 _METADATA = const(1)
@@ -69,6 +80,7 @@ class ConsumerCore(Finding):
         self._acks = []  # encoded ids of entries all of whose messages are acknowledged
         self._acks_due = None  # tick at which they leave
         self._fields = Fields(_METADATA_FIELDS)
+        self.counts = [0] * _COUNTS  # see features/stats
 
     def open_command(self, request_id):
         return subscribe(
@@ -173,6 +185,13 @@ class ConsumerCore(Finding):
             if not prepare(self, entry, buffer, command):
                 return
         self._queue.append(entry)
+        counts = self.counts
+        counts[_ENTRIES] += 1
+        if redelivery_count:
+            counts[_REDELIVERED] += 1
+        size = counts[_BYTES] + end - start
+        counts[_BYTES] = size & _LOW_MASK
+        counts[_BYTES_HIGH] += size >> _LOW
         self.arrived()
 
     def on_oversize(self, buffer, command, pos, end, size):
@@ -203,6 +222,7 @@ class ConsumerCore(Finding):
                 self._queue.pop(0)
             if entry.done and entry.done[index] == _SKIPPED:
                 continue
+            self.counts[_RECEIVED] += 1
             self.taken(1)
             return message
         return None
@@ -271,6 +291,7 @@ class ConsumerCore(Finding):
         except MemoryError:
             done[index] = 0  # the caller may try again
             raise
+        self.counts[_ACKNOWLEDGED] += 1
 
     def acknowledged(self, entry):
         """An entry's id leaves with the next group; an Entry itself where it is acknowledged in part."""

@@ -8,6 +8,7 @@ from .topic import is_partition
 
 _ERROR = const(14)
 _TOPIC_MIGRATED = const(68)
+_RECONNECTS = const(0)  # in `counts`
 
 _METADATA_ERROR = const(1)
 _CONSUMER_BUSY = const(5)
@@ -53,6 +54,7 @@ class Handle:
     speculates = False  # may the opening command leave before the look-up's answer?
     partition = -2  # of a partitioned parent: -2 refuses it, -1 takes any, else the one
     due = NEVER  # ms until a producer's open batch is to be transmitted
+    counts = None  # ints, of a producer or consumer; features/stats says of what
 
     def __init__(self, topic, handle_id, timeout):
         """timeout: ms for one step (look-up, opening, closing), and for the whole of the first opening."""
@@ -241,6 +243,8 @@ class Handle:
         now = self.connection.now
         self._redirects = self._tries = 0
         self._ready_at = now
+        if self.established and self.counts:
+            self.counts[_RECONNECTS] += 1
         self.established = True
         self._set(READY)
         self.wake()  # what was queued while there was no broker

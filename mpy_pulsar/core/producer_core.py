@@ -17,6 +17,21 @@ _NOWHERE = b"\x08" + b"\xff" * 9 + b"\x01\x10" + b"\xff" * 9 + b"\x01"  # ledger
 _OUT_OF_STEP = const(-2)
 _WAIT_FOR_EXCLUSIVE = const(2)
 
+# In `counts`. Sums never leave the range of small numbers: bytes are two halves, and times are halved with their count.
+_ACKNOWLEDGED = const(1)
+_BATCHES = const(2)
+_RESENT = const(3)
+_BYTES = const(4)
+_BYTES_HIGH = const(5)
+_TRIPS = const(6)
+_TRIP_TOTAL = const(7)
+_TRIP_LEAST = const(8)
+_TRIP_MOST = const(9)
+_UNKNOWN = const(10)
+_REFUSED = const(14)
+_COUNTS = const(17)
+_TOTAL_MOST = const(1 << 28)  # ms
+
 
 class ProducerCore(Finding):
     """Bytes in the ring until the broker's receipt. Calls on its owner besides a handle's: room() when some was freed.
@@ -32,6 +47,7 @@ class ProducerCore(Finding):
     suspects = damaged = requeued = ()
     refusal = None  # what the broker said of the last damaged one
     last_own = -1  # the last sequence id that the application gave
+    dropping = None  # features/dropping, where something may be dropped
 
     def __init__(self, topic, handle_id, timeout, ring, name=None, access_mode=0, properties=None, delay=0, first=0):
         """ring: BatchRing. name: str, at most 64 bytes of UTF-8; None: the broker makes one. properties: dict of str.
@@ -59,6 +75,8 @@ class ProducerCore(Finding):
         self.due = NEVER  # here, since a first store may grow the object, which a locked heap forbids
         self._opened = -1  # the batch whose delay is counted, and since when
         self._opened_at = 0
+        self.counts = [0] * _COUNTS  # see features/stats
+        self._sent_at = [0] * ring._slots  # by slot: tick of a frame's first transmission
         self._start_at(first)
         if name is not None:
             self._set_name(name)
@@ -125,6 +143,8 @@ class ProducerCore(Finding):
             left = super().sweep(now)
         if self.timeouts and not self.failure:
             left = min(left, self.timeouts.sweep(now))
+        if self.dropping:
+            left = min(left, self.dropping.sweep(now))
         return left
 
     def next_frame(self, clock, now):
@@ -147,7 +167,19 @@ class ProducerCore(Finding):
         while True:
             number = ring.unsent
             slot = ring.next_frame(clock.low, clock.high)
-            if slot < 0 or ring.frame_end(slot) - ring.frame_start(slot) <= self._frame_most:
+            if slot < 0:
+                return slot
+            size = ring.frame_end(slot) - ring.frame_start(slot)
+            if size <= self._frame_most:
+                counts = self.counts
+                if number < ring.resent:
+                    counts[_RESENT] += 1
+                else:
+                    self._sent_at[slot] = now
+                    counts[_BATCHES] += 1
+                    size += counts[_BYTES]
+                    counts[_BYTES] = size & _LOW_MASK
+                    counts[_BYTES_HIGH] += size >> _LOW
                 return slot
             # It was taken before this broker said what it takes.
             from ..features.refusal import too_large
@@ -168,6 +200,8 @@ class ProducerCore(Finding):
             return
         self._failures = 0
         error = None
+        if self.failure:
+            self.count(_UNKNOWN, number, -1)  # as which it was counted when the producer ended
         if nowhere and message_id == _NOWHERE:
             from ..features.refusal import stored_nowhere
 
@@ -175,9 +209,31 @@ class ProducerCore(Finding):
             if error:
                 ring.acked_low = low
                 ring.acked_high = high
+        if not error:
+            self.count(_ACKNOWLEDGED, number)
+            self._time(ticks_diff(self.connection.now, self._sent_at[number % ring._slots]))
         if error or self.tickets:
             self._finish(number, message_id or b"", error)
         self._freed()
+
+    def count(self, what, number, times=1):
+        """The messages of a batch that is open, closed, or done with last; what: an index of `counts`."""
+        self.counts[what] += max(self.ring.size_of(number), 1) * times
+
+    def _time(self, took):
+        """A round trip of so many ms."""
+        counts = self.counts
+        trips = counts[_TRIPS]
+        total = counts[_TRIP_TOTAL]
+        if not trips or took < counts[_TRIP_LEAST]:
+            counts[_TRIP_LEAST] = took
+        if took > counts[_TRIP_MOST]:
+            counts[_TRIP_MOST] = took
+        if total > _TOTAL_MOST:
+            total >>= 1
+            trips >>= 1
+        counts[_TRIPS] = trips + 1
+        counts[_TRIP_TOTAL] = total + took
 
     def _freed(self):
         if self.damaged:
@@ -202,20 +258,30 @@ class ProducerCore(Finding):
 
         on_send_error(self, sequence, code, text)
 
-    def drop(self, number, error):
-        """A closed batch fails, and the producer lives on."""
+    def drop(self, number, error, what=_REFUSED):
+        """A closed batch fails, and the producer lives on; what: the index in `counts` where it was not stored."""
         self.ring.drop(number)
+        self.count(_UNKNOWN if number < self.ring.resent else what, number)
         self.report(error)
         self._finish(number, None, error)
         self._freed()
 
     def fail(self, error):
+        self._count_rest()
         super().fail(error)
         self._end_waits()
 
     def start_close(self, now):
+        self._count_rest()
         super().start_close(now)
         self._end_waits()
+
+    def _count_rest(self):
+        """It ends, once; what has no receipt yet will hardly get one."""
+        if not self.failure and not self.ring.idle():
+            from ..features.refusal import count_rest
+
+            count_rest(self)
 
     def _end_waits(self):
         """Nothing is accepted any more, and nobody waits for what will not come."""

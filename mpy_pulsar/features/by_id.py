@@ -1,6 +1,9 @@
 """Acknowledging by MessageId, where no Message is at hand."""
 from ..errors import PulsarError
+from ..port import const
 from .extra import Extra, extra_of
+
+_ACKNOWLEDGED = const(1)  # in a consumer's counts
 
 
 class Tracked:
@@ -79,10 +82,13 @@ def acknowledge_entry(core, message):
         if message._index >= 0 and not message.done:
             extra_of(core, ByIds).remove(message.encoded)
             core.acknowledged(message.encoded)
+            core.counts[_ACKNOWLEDGED] += max(message.batch_size(), 1)
             return
         entry = entry_of(core, message)
     done = entry.flags()
     if not all(done):
         for index in range(len(done)):
-            done[index] = done[index] or 1
+            if not done[index]:
+                done[index] = 1
+                core.counts[_ACKNOWLEDGED] += 1
         core.acknowledged(entry.message_id)

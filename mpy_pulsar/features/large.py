@@ -27,7 +27,10 @@ class LargeProducer(Producer):
                 wake = add_large(self.core, content, None)
         except QueueFull:
             self.core.wake()
-            raise
+            if not self.newest:
+                raise
+            self.newest.drop()
+            return
         if wake:
             self.core.wake()
 

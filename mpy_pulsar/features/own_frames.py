@@ -51,6 +51,8 @@ def add_large(ring, content, metadata, sequence, established):
             "a message of %d bytes with its metadata; the broker takes %d: it was not sent"
             % (head + size, ring.largest)
         )
+    if ring.overflow:
+        ring.overflow(None, 1)
     number = ring.open + 1 if ring._count else ring.open
     if ring.own or number - ring.oldest >= ring._slots or ring.pending + max(ring._count, 0) >= ring.max_pending:
         ring.full = True

@@ -9,6 +9,12 @@ _CHECKSUM_ERROR = const(9)
 _NOT_ALLOWED = const(22)
 _LOW_MASK = const(0xFFFFFFF)
 
+# In a producer's counts, see features/stats
+_UNKNOWN = const(10)
+_REFUSED = const(14)
+_TOO_LARGE = const(15)
+_CLOSED = const(16)
+
 
 def on_send_error(core, sequence, code, text):
     """The broker stored nothing of the frame whose last id is `sequence` (its low 28 bits).
@@ -128,6 +134,14 @@ def fate(ring, number):
     return "; the message was not sent"
 
 
+def count_rest(core):
+    """The producer ends: what is without a receipt is of unknown fate, or will not be sent."""
+    ring = core.ring
+    for number in range(ring.oldest, ring.last_batch() + 1):
+        if number == ring.open or ring.holds(number):
+            core.count(_UNKNOWN if number < max(ring.unsent, ring.resent) else _CLOSED, number)
+
+
 def stored_nowhere(core, number):
     """A receipt without a place: the error where that means a loss, None where it means "stored before"."""
     ring = core.ring
@@ -140,6 +154,7 @@ def stored_nowhere(core, number):
         if number in core.suspects else "dropped a message: it was not stored"
     ))
     core.report(error)
+    core.count(_UNKNOWN if number in core.suspects else _REFUSED, number)
     return error
 
 
@@ -152,4 +167,4 @@ def too_large(core, number, slot):
     core.drop(number, MessageTooBig(
         "%s: a frame of %d bytes, and the broker takes messages of up to %d: %s"
         % (core.topic, ring.frame_end(slot) - ring.frame_start(slot), core.connection.max_message_size, fate)
-    ))
+    ), _TOO_LARGE)

@@ -19,7 +19,12 @@ async def send(producer, content, fields, replication_clusters, disable_replicat
         _check(content)
         if not fields[0] and fields[1:] == (None, None, None, None, None, None):
             fields = None
-    await _queue(producer, _take, content, fields, producer.block)
+    try:
+        await _queue(producer, _take, content, fields, producer.block)
+    except QueueFull:
+        if producer.newest:
+            raise producer.newest.refuse(1)
+        raise
     ring = producer.core.ring
     index = ring.last_index()
     return await _outcome(producer, _sender_ticket(producer), index)
@@ -34,17 +39,20 @@ def _check(content):
 
 def _take(producer, content, fields):
     """Queue one message, if there is room."""
-    if fields is None:
-        producer.send_nowait(content)
-        return
-    from .fields import add, add_large
-
+    core = producer.core
     try:
-        wake = add(producer.core, producer.batching, content, fields)
+        if fields is None:
+            wake = core.ring.add(content) if producer.batching else core.ring.add_unbatched(content)
+        else:
+            from .fields import add
+
+            wake = add(core, producer.batching, content, fields)
     except MessageTooBig:
         if not LARGE_MESSAGES:
             raise
-        wake = add_large(producer.core, content, fields)
+        from .fields import add_large
+
+        wake = add_large(core, content, fields)
     if wake:
         producer.core.wake()
 
@@ -123,6 +131,7 @@ async def send_batch(producer, contents):
         _take(producer, content, None)
         places.append((_sender_ticket(producer), ring.last_index()))
 
+    newest = producer.newest
     most = min(ring.max_messages, ring.max_pending)
     fits = size <= min(ring.max_bytes, ring.largest) and size + ring.head_room + ENTRY_HEAD <= len(ring.buffer)
     try:
@@ -134,14 +143,16 @@ async def send_batch(producer, contents):
                     take_one(producer, content, None)
                 ring.close_batch()
 
-            await _queue(producer, take_all, contents, size)
+            await _queue(producer, take_all, contents, size, not newest)
         else:
             ring.close_batch()
             for content in contents:
-                await _queue(producer, take_one, content, None)
+                await _queue(producer, take_one, content, None, not newest)
             ring.close_batch()
-    except BaseException:
+    except BaseException as error:
         _leave_to_flush(producer.core, places)
+        if newest and isinstance(error, QueueFull):
+            raise newest.refuse(len(contents) - len(places))
         raise
     producer.core.wake()
     ids = []

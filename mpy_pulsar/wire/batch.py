@@ -54,6 +54,8 @@ class BatchRing:
         self.acked_high = 0
         self.full = False  # somebody found no room: the open batch is not to wait for more
         self.failure = None  # set by `fail`: nothing is accepted any more
+        self.overflow = None  # features/when_full: what makes room where there is none
+        self.gaps = None  # features/dropping: what finds space, from the first batch dropped in the middle on
         self.name = None
         self.head_room = _HEAD_ROOM + _NAME_MOST
         self.oldest = 0
@@ -140,6 +142,8 @@ class BatchRing:
         if self.failure:
             raise self.failure.again("; the message was not sent")
         self.refuse_unfit(need)
+        if self.overflow:
+            self.overflow(need, messages)
         self.full = True
         number = self.open + 1 if self._count else self.open
         if number - self.oldest >= self._slots:
@@ -182,8 +186,11 @@ class BatchRing:
             while first < self.open and first % self._slots in self.own:
                 first += 1  # it takes no space here
         if number == first:
+            self.gaps = None  # from here on one batch stands behind the other again
             self._free_end = size
             return 0
+        if self.gaps:
+            return self.gaps(self, need, self.last_batch())
         start = self._end if self._count else self._ends[(number - 1) % self._slots]
         lowest = self._lowest(first)
         if start > lowest:
