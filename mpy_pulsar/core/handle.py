@@ -59,7 +59,7 @@ class Handle:
         self.state = IDLE
         self.failure = None  # the error that ended it
         self.error = None  # the last one that did not
-        self.established = False  # has it ever been READY?
+        self.established = False  # has create_producer or subscribe returned?
         self.not_before = None  # tick before which no new attempt is made
         self.move_to = None  # (url, TLS url, through the proxy, authoritative, already looked up): where to try next
         self.owner = None  # what the application holds
@@ -75,7 +75,7 @@ class Handle:
         self._early = 0  # the opening sent before the look-up's answer
         self._found = None  # the look-up's answer, while that about partitions is still to come
         self._failures = 0  # in a row
-        self._ready_at = 0  # tick of the last READY
+        self._ready_at = None  # tick of the last READY
         self._redirects = 0
         self._authoritative = False
         self._place_known = False
