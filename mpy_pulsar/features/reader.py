@@ -102,6 +102,7 @@ class ReaderCore(ConsumerCore):
             self.start_from(MessageId(entry.message_id, entry.index if entry.count else -1, entry.count), True)
         self._given_up = None
         self.afresh = False
+        self._acks = []  # its place at the broker ends with the link
         super().on_lost()
 
     def give_up(self, encoded):
