@@ -34,6 +34,8 @@ def unix_seconds():
     return int(time.time())
 
 
+unique_id = None  # chance makes a name where one is needed
+
 SEND_BUFFER = 2 << 20
 SEND_TIMEOUT = 30000
 LARGE_MESSAGES = True
@@ -47,4 +49,5 @@ QUEUE_BYTES = 0
 RECEIVER_QUEUE = 1000
 MAX_LINKS = 0
 ERRORS = 1000
+CLOCK_FLOOR = 0  # a host's clock is believed
 ACK_GROUP = 1000

@@ -7,7 +7,7 @@ from .errors import AlreadyClosed
 from .endpoint import Endpoint
 from .net.stream import tls_context
 from .net.supervisor import Supervisor
-from .port import MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms
+from .port import CLOCK_FLOOR, MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms
 
 _COUNTS_MOST = const(8)  # lists of closed handles that are kept before they are added up
 _TIMEOUT_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
@@ -23,7 +23,7 @@ class Client:
         self, service_url, authentication=None, operation_timeout_seconds=30, *, listener_name=None, logger=None,
         on_error=None, read_buffer_size=None, max_links=MAX_LINKS, allow_plaintext_token=False,
         tls_trust_certs_file_path=None, tls_validate_hostname=True, tls_allow_insecure_connection=False,
-        force_tls=False, keep_alive_seconds=30, **others,
+        force_tls=False, keep_alive_seconds=30, wait_for_clock=True, **others,
     ):
         """service_url: "pulsar://host:6650" or "pulsar+ssl://host:6651", several hosts by comma. authentication:
         AuthenticationToken or None.
@@ -36,6 +36,7 @@ class Client:
         allow_plaintext_token: send the token over a link that is not encrypted, to other machines than this one.
         keep_alive_seconds: a broker that has said nothing for so long is asked whether it is there; half of that later
         the link is given up.
+        wait_for_clock: False: send messages with whatever time a board's clock shows; else they wait until it was set.
 
         With pulsar+ssl://: tls_trust_certs_file_path: file (PEM or DER) of the authority that signed the brokers'
         certificates, or its bytes; None: the system's store, which boards have not. tls_validate_hostname: does the
@@ -71,6 +72,7 @@ class Client:
         self._streams = []  # of errors
         self._counts = []  # those of all producers and consumers there ever were, see features/stats
         self._max_links = max_links
+        self._clock_floor = CLOCK_FLOOR if wait_for_clock else 0
         self._read_limit = read_buffer_size
         self._supervisor = None
         self._next_id = 0
@@ -80,6 +82,7 @@ class Client:
         """A Producer on a topic, once the broker has accepted it; its options: see `producer.make_producer`.
 
         PulsarError where the broker refuses for good, Timeout where nothing came of it in operation_timeout_seconds.
+        With wait=False it is there at once, whatever the network and the broker do: see features/offline.
         """
         from .producer import make_producer
 
@@ -151,7 +154,7 @@ class Client:
         if not self._supervisor:
             self._supervisor = Supervisor(
                 self._service, self._tls, self._authentication, self._plaintext_refused, self._listener_name,
-                self._read_limit, self._max_links, self._report, self._keep_alive,
+                self._read_limit, self._max_links, self._report, self._keep_alive, self._clock_floor,
             )
         return self._supervisor
 

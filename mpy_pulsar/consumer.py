@@ -13,7 +13,7 @@ def make_consumer(
     topic, consumer_id, timeout, subscription_name, *, consumer_type=0, initial_position=0,
     receiver_queue_size=None, consumer_name=None, properties=None, negative_ack_redelivery_delay_ms=_NACK_DELAY,
     start_message_id_inclusive=False, key_shared_policy=None, batch_index_ack_enabled=False, auto_flow=True,
-    acknowledge_unreadable=False, **others
+    acknowledge_unreadable=False, wait=True, **others
 ):
     """A Consumer of a full topic name. For `subscribe`, whose options these are:
 
@@ -26,6 +26,7 @@ def make_consumer(
     batch_index_ack_enabled: acknowledge messages of a batch one by one; only brokers that are set up for it remember.
     auto_flow: False: the broker sends only what `flow` asks for. acknowledge_unreadable: acknowledge entries that are
     too large, compressed, encrypted or chunked, instead of leaving them to other consumers; reported in either case.
+    wait: False: there need be no broker nor network yet, see features/offline.
     ValueError, TypeError: an option is wrong or not supported, with its name.
     """
     if not subscription_name:
@@ -34,6 +35,7 @@ def make_consumer(
         topic, consumer_id, timeout, subscription_name, int(consumer_type), int(initial_position),
         permits_of(receiver_queue_size), consumer_name or "%05x" % random.getrandbits(20), properties,
     ))
+    consumer.core.established = not wait
     options = (
         negative_ack_redelivery_delay_ms, start_message_id_inclusive, key_shared_policy, batch_index_ack_enabled,
         auto_flow, acknowledge_unreadable, others,

@@ -16,7 +16,7 @@ def make_producer(
     max_pending_messages=0, block_if_queue_full=None, batching_enabled=True, batching_max_messages=BATCH_MESSAGES,
     batching_max_allowed_size_in_bytes=BATCH_BYTES, batching_max_publish_delay_ms=0, properties=None, access_mode=0,
     send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, when_full=None,
-    time_to_live_ms=0, **others
+    time_to_live_ms=0, wait=True, **others
 ):
     """A Producer of a full topic name. For `create_producer`, whose options these are:
 
@@ -33,12 +33,17 @@ def make_producer(
     messages until their receipt (4 KB on a board, 2 MB on CPython), or a bytearray made before (small heaps fragment).
     irq_slots, irq_bytes: for `from_irq`, see features/irq. partition: which one to use where the topic has partitions;
     without it one by chance, which is kept. partitioned: False says that the topic has none, which saves the broker the
-    question and the first opening a round trip. ValueError, TypeError: an option is wrong or not supported.
+    question and the first opening a round trip. wait: False: there need be no broker nor network yet, see
+    features/offline; without a producer_name it gets one. ValueError, TypeError: an option is wrong or not supported.
     """
     if others:
         from .features.options import refuse
 
         refuse("create_producer", others)
+    if not wait and producer_name is None:
+        from .features.offline import default_name
+
+        producer_name = default_name(producer_id)
     buffer = send_buffer_size
     if not isinstance(buffer, bytearray):
         buffer = bytearray(buffer)
@@ -55,6 +60,7 @@ def make_producer(
         topic, producer_id, timeout, ring, producer_name, access_mode, properties, batching_max_publish_delay_ms,
         0 if initial_sequence_id is None else initial_sequence_id + 1,
     )
+    core.established = not wait
     core.partition = -1 if partition is None else partition
     if partitioned is False:
         core.plain = True

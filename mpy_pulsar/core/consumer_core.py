@@ -18,6 +18,8 @@ _BROKER_ENTRY_MARK = const(2)
 _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
 _ACKS_GROWN = const(100)  # ids in an ACK that waits for the one before
+_RECENT = max(ACK_GROUP, 8)  # ids kept over a lost link
+_SURE = const(5000)  # ms: who was heard of so long after an ACK has got it
 _SKIPPED = const(2)  # see Entry.done
 _SEEKING = const(-1)  # as the handle's request, see features/seeking: a seek that fails leaves it as open as it was
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
@@ -79,6 +81,9 @@ class ConsumerCore(Finding):
         self._granted = 0
         self._acks = []  # encoded ids of entries all of whose messages are acknowledged
         self._acks_due = None  # tick at which they leave
+        self._recent = []  # the last of them, those that were sent too
+        self._acked_at = 0  # tick of the last ACK
+        self._doubts = 0  # entries to be looked at: are they acknowledged, and come again all the same?
         self._fields = Fields(_METADATA_FIELDS)
         self.counts = [0] * _COUNTS  # see features/stats
 
@@ -95,9 +100,9 @@ class ConsumerCore(Finding):
             # Permits count messages, memory counts entries: each permit may bring an entry as large as the buffer.
             self.permits = max(1, min(self.permits, QUEUE_BYTES // (connection.limit or _UNLIMITED)))
         self._used = 0
-        self.grant(self.permits)
         if self._acks:
-            self.attend()
+            self._send_acks()  # before the permits: what is acknowledged by then does not come again
+        self.grant(self.permits)
         return True
 
     def grant(self, permits):
@@ -107,12 +112,26 @@ class ConsumerCore(Finding):
         self._flow = frame
         self._granted = permits
 
+    def lost(self, error, now, slow=False):
+        if self.connection and self.in_doubt(self._acked_at):
+            # The broker may not have got the last ones; it gets them once more.
+            acks = self.partial(self._acks) if self.partial else self._acks
+            self._acks = self._recent + [one for one in acks if one not in self._recent]
+        super().lost(error, now, slow)
+
+    def in_doubt(self, sent_at):
+        """The link is lost: was the broker heard of so soon after that tick that it may not have got what left then?"""
+        return ticks_diff(self.connection._heard, sent_at) < _SURE
+
     def on_lost(self):
         # Whatever was not acknowledged comes again.
         self._queue = []
-        self._acks = []
         self._acks_due = None
         self._used = 0
+        self._doubts = 4 * _RECENT
+        # An administrator may have moved the subscription, who wants to see messages again: no doubt about what was sent.
+        while len(self._recent) > len(self._acks):
+            self._recent.pop(0)
 
     def start_close(self, now):
         self.flush()
@@ -210,6 +229,13 @@ class ConsumerCore(Finding):
         """The next Message, or None."""
         while self._queue and self.state == READY:
             entry = self._queue[0]
+            if self._doubts and not entry.index:
+                self._doubts -= 1
+                if entry.message_id in self._recent:
+                    from ..features.part_of_entry import pass_over
+
+                    pass_over(self, entry)
+                    continue
             try:
                 message = self._next(entry)
             except (ProtocolError, IndexError):
@@ -295,22 +321,31 @@ class ConsumerCore(Finding):
 
     def acknowledged(self, entry):
         """An entry's id leaves with the next group; an Entry itself where it is acknowledged in part."""
-        if self.connection:
-            acks = self._acks
-            acks.append(entry)
-            # While the ACK before waits to be written, the next one grows: few frames, however many messages.
-            if len(acks) >= ACK_GROUP and (len(acks) >= _ACKS_GROWN or self._ack not in self.connection.control):
-                try:
-                    self.flush()
-                except MemoryError:
-                    self.attend()  # the sweep sends them
-            elif len(acks) == 1:
-                self.attend()
+        acks = self._acks
+        acks.append(entry)
+        if not self.partial or isinstance(entry, bytes):
+            self._recent.append(entry)
+            if len(self._recent) > _RECENT:
+                self._recent.pop(0)
+        if self.state != READY:
+            # They leave with the next opening. What is too much comes again.
+            if len(acks) > _RECENT:
+                acks.pop(0)
+        # While the ACK before waits to be written, the next one grows: few frames, however many messages.
+        elif len(acks) >= ACK_GROUP and (len(acks) >= _ACKS_GROWN or self._ack not in self.connection.control):
+            try:
+                self.flush()
+            except MemoryError:
+                self.attend()  # the sweep sends them
+        elif len(acks) == 1:
+            self.attend()
 
     def flush(self):
         """Send the acknowledgements that wait."""
-        if self.state != READY:
-            return
+        if self.state == READY:
+            self._send_acks()
+
+    def _send_acks(self):
         acks = self._acks
         if self.partial:
             acks = self.partial(acks)
@@ -321,6 +356,7 @@ class ConsumerCore(Finding):
         # Not before: without memory for a frame all of them leave later, and twice does no harm.
         self._acks = []
         self._acks_due = None
+        self._acked_at = self.connection.now
 
 
 def _copy(buffer, pos, end):

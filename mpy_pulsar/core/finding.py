@@ -87,8 +87,11 @@ class Finding(Handle):
         last = partition_name(self.topic, count - 1)
         if partition < -1 or partition >= count:
             text = "%s is partitioned: use one of its %d partitions by name, up to %s" % (self.topic, count, last)
-            self._leave()
-            self.fail(PulsarError(text))
+            if self.established:
+                self.retry(PulsarError(text), True)
+            else:
+                self._leave()
+                self.fail(PulsarError(text))
             return
         self.topic = partition_name(self.topic, any_below(count) if partition < 0 else partition)
         self.plain = True

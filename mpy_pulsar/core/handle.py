@@ -66,7 +66,7 @@ class Handle:
         self.state = IDLE
         self.failure = None  # the error that ended it
         self.error = None  # the last one that did not
-        self.established = False  # has it ever been READY?
+        self.established = False  # has create_producer or subscribe returned?
         self.not_before = None  # tick before which no new attempt is made
         # Where to try next: (url, TLS url, through the proxy, authoritative, already looked up). The proxy: see `place`
         # in net/supervisor. Instead of True at the end _ASSIGNED.
@@ -242,9 +242,9 @@ class Handle:
         tries = self._tries
         now = self.connection.now
         self._redirects = self._tries = 0
-        self._ready_at = now
-        if self.established and self.counts:
+        if self._ready_at is not None and self.counts:
             self.counts[_RECONNECTS] += 1
+        self._ready_at = now
         self.established = True
         self._set(READY)
         self.wake()  # what was queued while there was no broker

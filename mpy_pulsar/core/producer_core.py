@@ -121,7 +121,7 @@ class ProducerCore(Finding):
         # Metadata counts; a frame's sizes and its command do not.
         self._frame_most = most + ring.head_room
         ring.largest = most - _METADATA_MOST - len(ring.name)
-        if not self.established:
+        if self._ready_at is None:
             # What the topic remembers of this name; it confirms nothing, it only says where new ids start.
             last = signed(fields.integer(buffer, 3, 0xFFFFFFFFFFFFFFFF))
             if last > self.remembered:
@@ -166,6 +166,8 @@ class ProducerCore(Finding):
                 return -1
         while True:
             number = ring.unsent
+            if clock.high < clock.floor and number >= ring.resent:
+                return -1  # what leaves for the first time gets its publish time now
             slot = ring.next_frame(clock.low, clock.high)
             if slot < 0:
                 return slot

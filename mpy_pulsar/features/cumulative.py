@@ -1,11 +1,13 @@
 """Acknowledging all up to a message."""
 from ..core.handle import NEVER, READY
+from ..core.message_id import MessageId
 from ..errors import PulsarError
 from ..port import const, ticks_add, ticks_diff
 from ..wire.consumer_commands import ack
 from ..wire.writer import message as encode
 from .by_id import entry_of
 from .extra import Extra, extra_of
+from .part_of_entry import permits_of
 
 _GROUP_TIME = const(100)  # ms that an acknowledgement waits for a later one
 _WHOLE = const(1 << 28)  # stands for the index of an entry's last message
@@ -13,37 +15,68 @@ _SHARING = (1, 3)  # Shared, Key_Shared
 
 
 class Cumulative(Extra):
-    """The last such acknowledgement, until it leaves."""
+    """The last such acknowledgement, until it leaves, and over a lost link until the broker has it for sure."""
 
     def __init__(self, core):
         super().__init__(core)
-        self._waiting = None  # encoded id
-        self._due = None
-        self._last = None  # its place
+        self._sent_at = 0  # tick
+        self.on_sought()
+        self._lost = core.lost
+        core.lost = self.lost
 
     def add(self, encoded, place):
         """All up to that entry, whose place can be compared, is done with."""
-        if not self.core.connection or self._last and place <= self._last:
+        if self._last and place <= self._last:
             return
         self._last = place
         if self._waiting is None:
             self.core.attend()
         self._waiting = encoded
+        if self.core._doubts:
+            self._pass_over(place)
+
+    def _pass_over(self, place):
+        """Messages of before a lost link were acknowledged just now, and have come again meanwhile."""
+        core = self.core
+        permits = 0
+        behind = []
+        for entry in core._queue:
+            message_id = MessageId(entry.message_id)
+            if (message_id.ledger_id(), message_id.entry_id(), _WHOLE) <= place:
+                permits += permits_of(entry)
+            else:
+                behind.append(entry)
+        core._queue = behind
+        core.give_permits(permits)
 
     def on_opened(self):
-        if self._waiting:
-            self.core.attend()
+        self.flush()  # before the permits: what is acknowledged by then does not come again
         return True
 
-    def on_lost(self):
-        # What was not acknowledged comes again.
-        self._waiting = self._due = self._last = None
+    def lost(self, error, now, slow=False):
+        """The link is lost: see `Handle.lost`."""
+        core = self.core
+        if not self._waiting and core.connection and core.in_doubt(self._sent_at):
+            self._waiting = self._sent
+        self._lost(error, now, slow)
 
-    on_sought = on_lost
+    def on_lost(self):
+        self._sent = self._due = None
+        if not self._waiting:
+            self._last = None  # an administrator may have moved the subscription back
+
+    def on_sought(self):
+        self._waiting = None  # encoded id
+        self._last = None  # its place
+        self._sent = None  # the id that was sent last
+        self._due = None
 
     def flush(self):
         if self._waiting:
-            self.core.connection.send(ack(self.core.id, [self._waiting], True))
+            core = self.core
+            core.connection.send(ack(core.id, [self._waiting], True))
+            self._sent = self._waiting
+            self._sent_at = core.connection.now
             self._waiting = self._due = None
 
     def sweep(self, now):

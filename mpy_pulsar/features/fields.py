@@ -8,6 +8,7 @@ from .entries import add_entry
 
 _SECONDS_TO_2000 = const(946684800)
 _ID_MOST = const(0x7FFFFFFFFFFFFFFF)
+_BITS_OF_1970 = const(35)  # of ms, up to February 1971: such a time has fewer bytes than one of today
 
 
 def add(core, batching, content, fields):
@@ -18,9 +19,10 @@ def add(core, batching, content, fields):
     content, null = _content(content)
     properties, key, encoded, ordering_key = _checked(fields)
     if batching and fields[3] is None and fields[5] is None and fields[6] is None:
+        time = fields[4]
         metadata = message(
-            1, properties, 2, key, 3, len(content), 5, fields[4], 6, encoded, 7, ordering_key, 9, null,
-        )
+            1, properties, 2, key, 3, len(content), 5, _usual(time), 6, encoded, 7, ordering_key, 9, null,
+        ) + _of_1970(b"\x28", time)
         # Its own fields, as the batch's where it is the first there.
         return add_entry(ring, content, metadata, message(6, key, 17, encoded, 18, ordering_key))
     metadata, sequence = _alone(core, fields, null, properties, key, encoded, ordering_key)
@@ -37,7 +39,7 @@ def add_large(core, content, fields):
     metadata, sequence = b"", -1
     if fields:
         metadata, sequence = _alone(core, fields, null, *_checked(fields))
-    wake = add_to_ring(core.ring, content, metadata, sequence, core.established)
+    wake = add_to_ring(core.ring, content, metadata, sequence, core._ready_at is not None)
     core.last_own = max(core.last_own, sequence)
     return wake
 
@@ -74,11 +76,26 @@ def _alone(core, fields, null, properties, key, encoded, ordering_key):
     if fields[3] is not None:
         sequence = fields[3]
         _check_id(core, sequence)
+    time = fields[4]
+    delivery = _delivery_time(fields[5], fields[6])
     metadata = message(
-        4, properties, 6, key, 12, fields[4], 17, encoded, 18, ordering_key, 19, _delivery_time(fields[5], fields[6]),
-        25, null,
-    )
+        4, properties, 6, key, 12, _usual(time), 17, encoded, 18, ordering_key, 19, _usual(delivery), 25, null,
+    ) + _of_1970(b"\x60", time) + _of_1970(b"\x98\x01", delivery)
     return metadata, sequence
+
+
+def _usual(time):
+    """A time, unless `_of_1970` writes it."""
+    return time if not time or time >> _BITS_OF_1970 else None
+
+
+def _of_1970(tag, time):
+    """The field of a time read from a clock that was never set: it needs room for what it will be once it is."""
+    if _usual(time) == time:
+        return b""
+    from .clock_gate import wide
+
+    return wide(tag, time)
 
 
 def _check_id(core, sequence):

@@ -29,6 +29,13 @@ def prepare(core, entry, buffer, command):
     return False
 
 
+def pass_over(core, entry):
+    """The oldest of those that wait is acknowledged; perhaps the broker does not know it, since it came again."""
+    core.acknowledged(entry.message_id)
+    core._queue.pop(0)
+    core.give_permits(permits_of(entry))
+
+
 def drop_queue(core):
     """Forget what waits to be taken: the permits it cost."""
     permits = sum([permits_of(entry) for entry in core._queue])

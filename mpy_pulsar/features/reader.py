@@ -16,14 +16,16 @@ _WHOLE = const(1 << 28)
 
 def make_reader(
     topic, reader_id, timeout, start_message_id, *, receiver_queue_size=None, reader_name=None,
-    subscription_role_prefix=None, start_message_id_inclusive=False, acknowledge_unreadable=False, **others
+    subscription_role_prefix=None, start_message_id_inclusive=False, acknowledge_unreadable=False, wait=True,
+    **others
 ):
     """A Reader of a full topic name. For `create_reader`, whose options these are:
 
     start_message_id: MessageId.earliest, MessageId.latest or any other, a serialized one too. receiver_queue_size: as
     of `subscribe`. reader_name: str, for the broker's statistics. subscription_role_prefix: what the name of its
     subscription begins with, where the broker's permissions want it so. start_message_id_inclusive: is the message of
-    that id read too? acknowledge_unreadable: see `subscribe`; here it only spares the broker's statistics.
+    that id read too? acknowledge_unreadable: see `subscribe`; here it only spares the broker's statistics. wait: as of
+    `subscribe`.
     """
     if others:
         from .options import refuse
@@ -40,6 +42,7 @@ def make_reader(
     core.inclusive = bool(start_message_id_inclusive)
     core.acknowledges_unreadable = acknowledge_unreadable
     core.start_from(start_message_id, core.inclusive)
+    core.established = not wait
     return Reader(core)
 
 
@@ -99,6 +102,7 @@ class ReaderCore(ConsumerCore):
             self.start_from(MessageId(entry.message_id, entry.index if entry.count else -1, entry.count), True)
         self._given_up = None
         self.afresh = False
+        self._acks = []  # its place at the broker ends with the link
         super().on_lost()
 
     def give_up(self, encoded):

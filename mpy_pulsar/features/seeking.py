@@ -137,6 +137,7 @@ class Seek(Extra):
         """What was to be acknowledged is of before; sent now, it would move the subscription on again."""
         core = self.core
         core._acks = []
+        core._recent = []
         core._acks_due = None
         for extra in core.extras.list:
             extra.on_sought()

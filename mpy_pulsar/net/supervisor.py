@@ -24,18 +24,19 @@ class Supervisor:
 
     def __init__(
         self, service, tls, authentication, plaintext_refused, listener_name, read_limit, max_links, report,
-        keep_alive=30000,
+        keep_alive=30000, clock_floor=0
     ):
         """service: [(host, port), …] of the service URL. tls: what `net.stream.tls_context` made, None without TLS.
 
         plaintext_refused: may the credentials not leave this machine unencrypted? read_limit: bytes that a link's read
         buffer may grow to, None: the port's own. max_links: 0 is any number. report(error): see Client. keep_alive: ms.
+        clock_floor: see Clock.
         """
         self._service = service
         self.tls = tls
         self.authentication = authentication
         self._plaintext_refused = plaintext_refused
-        self.clock = Clock(unix_seconds(), ticks_ms())
+        self.clock = Clock(unix_seconds(), ticks_ms(), clock_floor)
         self.handles = []
         self.report = report
         self.read_limit = READ_LIMIT if read_limit is None else read_limit
@@ -126,8 +127,15 @@ class Supervisor:
 
     async def _tend(self, now):
         """Look at everything once: ms until the next deadline."""
-        self.clock.update(now)
+        clock = self.clock
+        clock.update(now)
         pause = NEVER
+        if clock.high < clock.floor:
+            from ..features.clock_gate import look
+
+            pause = look(self, unix_seconds(), now)
+        else:
+            clock.follow(unix_seconds(), now)
         for key in list(self._links):
             pause = min(pause, await self._tend_link(key, now))
         for handle in list(self.handles):

@@ -359,20 +359,6 @@ def test_the_id_is_acknowledged_as_it_came():
     assert _acked(core) == [encoded]
 
 
-def test_acknowledgements_of_before_a_reconnect():
-    broker, core = _opened()
-    broker.feed(fake.single(1, b"a") + fake.single(2, b"b") + fake.single(3, b"c"))
-    first, second, third = [core.take() for _ in range(3)]
-    core.acknowledge(first)
-    core.lost(ConnectError("gone"), broker.now)
-    core.flush()
-    core.acknowledge(second)  # there is no link: it will come again
-    other = Broker()
-    _open(other, core)
-    core.acknowledge(third)
-    assert _acked(core) == [fake.message_id(3)]
-
-
 def test_pending_acknowledgements_leave_before_the_close():
     broker, core = _opened(permits=10000)
     for one in _many_messages(broker, core):
