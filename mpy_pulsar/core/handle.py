@@ -225,7 +225,7 @@ class Handle:
     def on_closed(self, buffer, fields):
         """CLOSE_PRODUCER or CLOSE_CONSUMER from the broker: the topic moves."""
         if self.state == CLOSING:
-            self.report = nothing  # theirs crosses ours, which they may refuse now
+            self.reporter = nothing  # theirs crosses ours, which they may refuse now
             return
         url = fields.text(buffer, 3)
         tls_url = fields.text(buffer, 4)

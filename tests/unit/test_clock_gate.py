@@ -9,7 +9,7 @@ from mpy_pulsar.net import supervisor as room
 from mpy_pulsar.port import LARGE_MESSAGES, ticks_add
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import START, Broker, producer
-from tests.unit.test_supervisor import Bench
+from tests.unit.still_links import Bench
 from tests.unit.wire_support import read_batch, read_send
 
 YEAR = 31556952
