@@ -122,7 +122,8 @@ class Client:
     def errors(self):
         """The errors that belong to no call (a link lost, a topic moved, a broker that refuses), as they come.
 
-        An `features.error_stream.ErrorStream`: `async for error in client.errors()`, each a PulsarError.
+        A `features.error_stream.ErrorStream`: `async for error in client.errors()`, each a PulsarError. Who leaves that
+        loop closes the stream: its `close()`, or `async with client.errors() as errors`.
         """
         from .features.error_stream import ErrorStream
 

@@ -101,22 +101,41 @@ def _not_for_us(core, message_id, permits, value):
 
 def oversize(core, buffer, command, pos, end, size):
     """A MESSAGE of `size` bytes that the read buffer or the heap cannot hold; its head is buffer[pos:end]."""
-    permits = 1
     message_id = command.bytes(buffer, 2) or b""
+    count = _claimed(core._fields, buffer, pos, end)
+    known = 0 <= count < _UNKNOWN
+    if not known and command.value[4] >= 0:
+        count = _UNKNOWN  # its ack_set has a bit for each message that was paid for
+        known = True
+    error = PulsarError(
+        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge"
+        " read_buffer_size or free memory; %s" % (
+            core.topic, MessageId(message_id), size, len(buffer),
+            _leave(core, message_id, _cost(count, buffer, command) if known else 1, None),
+        )
+    )
+    # One permit is never too many, but perhaps too few. To begin afresh would bring the entry again, which has to be
+    # gone or behind a reader's place; else only a larger buffer helps.
+    gone = hasattr(core, "give_up") or getattr(core, "acknowledges_unreadable", False)
+    if known or not gone or not _begin_afresh(core, error):
+        core.report(error)
+
+
+def _claimed(fields, buffer, pos, end):
+    """The messages in a batch, 0: no batch; of an entry that begins at buffer[pos]. -1: what is here does not say."""
+    begun = False
     try:
         pos = skip_broker_entry(buffer, pos, end)
         if buffer[pos] == 14 and buffer[pos + 1] == 1:
             pos += 6  # the checksum, which nobody can verify
-        fields = core._fields
-        fields.scan(buffer, pos + 4, pos + 4 + uint32(buffer, pos))
-        permits = _cost(max(fields.value[11], 0), buffer, command)
+        metadata_end = pos + 4 + uint32(buffer, pos)
+        begun = True
+        fields.scan(buffer, pos + 4, metadata_end)
     except (IndexError, ProtocolError):
-        pass  # the head itself is larger than the buffer: one permit is given back, which is never too many
-    core.report(PulsarError(
-        "%s: entry %r of %d bytes does not fit (a read buffer of %d bytes, or the memory left): enlarge"
-        " read_buffer_size or free memory; %s"
-        % (core.topic, MessageId(message_id), size, len(buffer), _leave(core, message_id, permits, None))
-    ))
+        # The metadata itself is cut off. Whoever writes protobuf does it in the order of the fields' numbers.
+        if not begun or max(fields.value[11:]) < 0:
+            return -1
+    return max(fields.value[11], 0)
 
 
 def _cost(count, buffer, command):

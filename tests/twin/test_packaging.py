@@ -34,3 +34,18 @@ def test_locks_are_complete_and_name_no_index() -> None:
         assert entries
         for entry in entries:
             assert re.match(r"[a-z0-9.-]+==\S+", entry) and "--hash=sha256:" in entry, entry
+
+
+def test_the_architecture_names_every_module_and_no_other() -> None:
+    text = (mip_index.ROOT / "docs" / "architecture.md").read_text()
+    rooms = text.split("## Rooms", 1)[1].split("Three seams", 1)[0]
+    named = re.findall(r"`(\w+)`", rooms)
+    there = [path.stem for path in (mip_index.ROOT / "mpy_pulsar").rglob("*.py") if path.stem != "__init__"]
+    assert sorted(named) == sorted(there)
+
+
+def test_the_readme_names_every_target_of_make() -> None:
+    makefile = (mip_index.ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE)) - {"help"}
+    readme = (mip_index.ROOT / "README.md").read_text()
+    assert set(re.findall(r"`?make ([a-z-]+)", readme)) == targets
