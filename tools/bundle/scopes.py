@@ -33,11 +33,6 @@ def imported_names(node: ast.Import | ast.ImportFrom) -> list[str]:
     return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
 
 
-def names_stored(target: ast.AST) -> list[str]:
-    """The names that an assignment's target binds."""
-    return [node.id for node in ast.walk(target) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
-
-
 def bound_names(scope: ast.AST) -> set[str]:
     """The names that a module, class, function or comprehension binds itself."""
     bound: set[str] = set()

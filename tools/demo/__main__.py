@@ -59,8 +59,9 @@ class Program:
 
 
 def say(name: str, text: str) -> None:
-    """One line of the demonstration."""
-    print(f"{name:>7} | {text}", flush=True)
+    """One line of the demonstration, in one piece: several threads say something."""
+    sys.stdout.write(f"{name:>7} | {text}\n")
+    sys.stdout.flush()
 
 
 def commands() -> tuple[list[str], list[str], dict[str, str]]:
