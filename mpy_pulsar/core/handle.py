@@ -245,7 +245,7 @@ class Handle:
         self.wake()  # what was queued while there was no broker
         if tries:
             try:
-                self.report(Restored("%s: open again at %s after %d ms and %d tries" % (
+                self.report(Restored("%s: open again at %s after %d ms, at try %d" % (
                     self.topic, self.connection.owner.describe(), self._lost_for + ticks_diff(now, self._lost_at), tries
                 )))
             except MemoryError:

@@ -173,18 +173,20 @@ class Supervisor:
         refused = False
         if connection.speculation > 1:
             self._careful.add(link.address)
-        if link.address == self._service_address():
-            self._turn += 1  # one that just failed is tried again when all others have been
+        failed = link.address == self._service_address()
         if not connection.connected:
             refused = 0 <= error.code < 128 and error.code in _REFUSALS
         refused = refused or error.code == _AUTHENTICATION_ERROR
         self.report(error)
         for handle in list(connection.handles.values()):
+            failed = failed or handle.service
             if error.code == _AUTHENTICATION_ERROR and verdict(error.code, handle.established) == "f":
                 connection.forget(handle)
                 handle.fail(error.again())
             else:
                 handle.lost(error, now, refused)
+        if failed:
+            self._turn += 1  # a host that just failed is tried again when all others have been
 
     async def _tend_handle(self, handle, now):
         if handle.state == CLOSED:

@@ -294,11 +294,11 @@ def test_a_recovery_is_told_once_with_time_and_tries():
         broker.open(core)
         (told,) = core.watch.errors
         assert isinstance(told, Restored) and isinstance(told, PulsarError) and told.code == -8
-        assert "open again at here:6650 after 750 ms and 3 tries" in str(told)
+        assert "open again at here:6650 after 750 ms, at try 3" in str(told)
         assert (told.topic, told.broker) == (fake.TOPIC, "here:6650")
         core.lost(ConnectError("gone"), broker.now)
         broker.open(core)
-        assert "after 0 ms and 1 tries" in str(core.watch.errors[-1]) and len(core.watch.errors) == 2
+        assert "after 0 ms, at try 1" in str(core.watch.errors[-1]) and len(core.watch.errors) == 2
 
 
 def test_a_first_opening_is_no_recovery():
@@ -317,7 +317,7 @@ def test_weeks_without_a_broker_are_told_right():
         broker.now = ticks_add(broker.now, 43200000)
         core.lost(ConnectError("still gone"), broker.now)
     broker.open(core)
-    assert "after %d ms and 61 tries" % (60 * 43200000) in str(core.watch.errors[-1])
+    assert "after %d ms, at try 61" % (60 * 43200000) in str(core.watch.errors[-1])
 
 
 def test_no_memory_for_the_news_costs_nothing():
