@@ -20,10 +20,6 @@ _BUSY_WAIT = const(70000)
 # ms after which a place at a broker has proved good: one that is lost sooner counts as a further failure in a row.
 _SETTLED = const(5000)
 
-# Where a broker that closes a handle has sent it: ms in which there must be a link to that place, else it looks up.
-_ASSIGNED = const(2)
-_ASSIGNED_WAIT = const(3000)
-
 # States of a handle
 IDLE = const(0)  # on no connection: the supervisor finds it one
 WAITING = const(1)  # on a connection that is not ready
@@ -67,7 +63,7 @@ class Handle:
         self.established = False  # has it ever been READY?
         self.not_before = None  # tick before which no new attempt is made
         # Where to try next: (url, TLS url, through the proxy, authoritative, already looked up). The proxy: see `place`
-        # in net/supervisor. Instead of True at the end _ASSIGNED.
+        # in net/supervisor. Instead of True at the end: ms for the link, see features/moved.
         self.move_to = None
         self.service = None  # (url, TLS url) of the cluster that the topic has migrated to
         self.owner = None  # what the application holds
@@ -128,10 +124,9 @@ class Handle:
     def on_event(self, kind, buffer, fields):
         """REACHED_END_OF_TOPIC, ACTIVE_CONSUMER_CHANGE, TOPIC_MIGRATED."""
         if kind == _TOPIC_MIGRATED:
-            service = fields.text(buffer, 3), fields.text(buffer, 4)
-            if service != self.service:
-                self.service = service
-                self.report(ConnectError("%s: migrates to the cluster at %s" % (self.topic, service[0] or service[1])))
+            from ..features.moved import migrated
+
+            migrated(self, buffer, fields)
 
     def attach(self, connection, now, listener_name=None):
         """Start on a connection: look up, then open. Where the last look-up named this place, open at once."""
@@ -141,9 +136,9 @@ class Handle:
         self.wake = connection.owner.wake
         connection.handles[self.id] = self
         self._authoritative = bool(move and move[3])
-        self._place_known = move[4] if move else False
+        self._place_known = known = move[4] if move else 0
         self._listener_name = listener_name
-        self._deadline = ticks_add(now, _ASSIGNED_WAIT if self._place_known == _ASSIGNED else self.timeout)
+        self._deadline = ticks_add(now, known if known > 1 else self.timeout)
         self.state = WAITING
         if connection.ready:
             self.on_ready()
@@ -158,8 +153,9 @@ class Handle:
         self._refused(fields.value[2], fields.text(buffer, 3), step)
 
     def _refused(self, code, text, step):
-        error = broker_error(code, text, "%s of %s at %s" % (step, self.topic, self.connection.owner.describe()))
-        self._sign(error)
+        broker = self.connection.owner.describe()
+        error = broker_error(code, text, "%s of %s at %s" % (step, self.topic, broker))
+        error.broker = broker
         answer = verdict(code, self.established)
         if not self.established:
             if code == _METADATA_ERROR and _ENCRYPTION in text:
@@ -180,13 +176,10 @@ class Handle:
 
     def report(self, error):
         """Tell of an error that belongs to no call."""
-        self._sign(error)
-        self.reporter(error)
-
-    def _sign(self, error):
         error.topic = self.topic
         if self.connection:
             error.broker = self.connection.owner.describe()
+        self.reporter(error)
 
     def refuse_place(self, error, now):
         """The place that a look-up named cannot be used."""
@@ -210,8 +203,8 @@ class Handle:
         self._failures += 1
         self.not_before = ticks_add(now, back_off(self._failures, slow))
         if self._ready_at is not None:
-            # Piece by piece, since ticks reach no farther than days.
-            self._lost_for = self._lost_for + ticks_diff(now, self._lost_at) if self._tries else 0
+            if self._tries:
+                self._lost_for += ticks_diff(now, self._lost_at)  # piece by piece: ticks reach no farther than days
             self._lost_at = now
             self._tries += 1
 
@@ -224,21 +217,17 @@ class Handle:
         """CLOSE_PRODUCER or CLOSE_CONSUMER from the broker: the topic moves."""
         if self.state == CLOSING:
             return
-        url = fields.text(buffer, 3)
-        tls_url = fields.text(buffer, 4)
-        assigned = url or tls_url
-        self.retry(ConnectError(
-            "%s: the broker closed it, the topic moves%s" % (self.topic, assigned and " to " + assigned)
-        ))
-        # At once, but for brokers that send it to and fro. The address is of the broker's own listener.
-        if assigned and self._failures == 1 and not self._listener_name:
-            self.not_before = None
-            self.move_to = (url, tls_url, self._proxied, False, _ASSIGNED)
+        self.retry(ConnectError("%s: the broker closed it, the topic moves" % self.topic))
+        if fields.value[3] > 0 or fields.value[4] > 0:
+            from ..features.moved import assigned
+
+            assigned(self, buffer, fields)
 
     def _ready(self):
         tries = self._tries
         now = self.connection.now
-        self._redirects = self._tries = 0
+        lost_for = self._lost_for + ticks_diff(now, self._lost_at)
+        self._redirects = self._tries = self._lost_for = 0
         self._ready_at = now
         self.established = True
         self._set(READY)
@@ -246,7 +235,7 @@ class Handle:
         if tries:
             try:
                 self.report(Restored("%s: open again at %s after %d ms, at try %d" % (
-                    self.topic, self.connection.owner.describe(), self._lost_for + ticks_diff(now, self._lost_at), tries
+                    self.topic, self.connection.owner.describe(), lost_for, tries
                 )))
             except MemoryError:
                 pass  # it is open all the same
@@ -322,10 +311,7 @@ class Handle:
                     self._leave()
                     self._set(CLOSED)
                     return NEVER
-                waited = self.timeout
-                if self.state == WAITING and self._place_known == _ASSIGNED:
-                    waited = _ASSIGNED_WAIT
-                self.retry(Timeout("%s: no answer from the broker within %d ms" % (self.topic, waited)))
+                self.retry(Timeout("%s: no answer from the broker in time" % self.topic))
                 return left
             left = min(left, step)
         return left

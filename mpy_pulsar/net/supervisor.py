@@ -217,7 +217,11 @@ class Supervisor:
             key = self.place(move[0], move[1], move[2])
             link = self._links.get(key)
         elif handle.service:
-            key = self._migrated(handle)
+            try:
+                key = self.place(handle.service[0], handle.service[1], False)
+            except ConnectError:
+                handle.service = None  # back to the old one, whose word it was
+                raise
             link = self._links.get(key)
         else:
             key = self._service_address(), None
@@ -235,13 +239,6 @@ class Supervisor:
         if link.address in self._careful:
             link.connection.speculation = 0
         return link
-
-    def _migrated(self, handle):
-        try:
-            return self.place(handle.service[0], handle.service[1], False)
-        except ConnectError:
-            handle.service = None  # back to the old one, whose word it was
-            raise
 
     async def _give_up_idle(self, handle, wanted):
         """Close a link that no handle is on, to dial another; ConnectError where each has one."""

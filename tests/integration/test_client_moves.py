@@ -88,7 +88,7 @@ def test_the_named_broker_is_gone_to_without_a_look_up(start: Start) -> None:
         cluster.move(topic, 2, assigned=True)
         told = _exchange(program)
         assert not any(fault.hits for fault in asked)
-        _check_told(told, topic, _address(cluster.url(0)), _address(cluster.url(2)), f"moves to {cluster.url(2)}")
+        _check_told(told, topic, _address(cluster.url(0)), _address(cluster.url(2)), "the topic moves")
         said = _end(program)
         assert said["states"] == ["open", "connecting", "open", "closing", "closed"]
         assert _numbers(cluster, topic) == list(range(3 + _COUNT))
