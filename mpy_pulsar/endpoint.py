@@ -47,7 +47,7 @@ class Endpoint:
         return state_of(self)
 
     def state_changed(self):
-        """Awaitable: until `state()` is another than now, the new one. Once it is "closed" or "failed", that at once."""
+        """Awaitable: until `state()` is another than now, the new one; "closed" or "failed" at once."""
         from .features.states import changed
 
         return changed(self)

@@ -1,4 +1,4 @@
-"""Every ServerError as the answer to what opens a producer or a consumer, from a broker that gives it once per topic."""
+"""Every ServerError as the answer to what opens a producer or a consumer, from a broker that gives it for a while."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from mpy_pulsar import Client, PulsarError, Restored
+from mpy_pulsar.consumer import Consumer
 from mpy_pulsar.core.retry import verdict
+from mpy_pulsar.producer import Producer
 from tests.integration import stored
 from tests.integration.programs import numbered
 from tests.integration.runs import Program, SideBySide, everyone, fresh_name
@@ -72,38 +74,38 @@ async def _refused_on_the_way_back(broker: DevBroker, command: str, code: int) -
     topic = _topic(command, code)
     errors: list[PulsarError] = []
     async with Client(broker.url, on_error=errors.append) as client:
-        if command == "SUBSCRIBE":
-            consumer = await client.subscribe(topic, "sub", initial_position=1)
+        consumer = await client.subscribe(topic, "sub", initial_position=1)
         producer = await client.create_producer(topic)
-        for number in range(_MESSAGES):
-            await producer.send(numbered.message(number))
-        if command == "SUBSCRIBE":
-            for _ in range(_MESSAGES):
-                await consumer.acknowledge(await consumer.receive())
+        watched: Consumer | Producer = consumer if command == "SUBSCRIBE" else producer
+        await _exchange(producer, consumer, 0)
         # A PRODUCER that leaves with its look-up is tried again without a word.
-        times = 2 if command == "PRODUCER" else 1
-        broker.fault("error", on=command, code=code, times=times, topic=topic)
+        times = 1 if command == "SUBSCRIBE" else 2
+        fault = broker.fault("error", on=command, code=code, times=times, topic=topic)
         broker.topics[topic].close_all()
-        watched = consumer if command == "SUBSCRIBE" else producer
         while watched.state() == "open":
             await watched.state_changed()
+        while watched.state() == "connecting":
+            await watched.state_changed()
         if verdict(code, True) == "f":
-            while (state := watched.state()) == "connecting":
-                await watched.state_changed()
-            assert state == "failed"
+            assert watched.state() == "failed"
             with pytest.raises(PulsarError) as caught:
                 await (consumer.receive() if command == "SUBSCRIBE" else producer.send(b"never"))
             assert caught.value.code == code
             return
-        for number in range(_MESSAGES, 2 * _MESSAGES):
-            await producer.send(numbered.message(number))
-        if command == "SUBSCRIBE":
-            wanted = set(range(_MESSAGES, 2 * _MESSAGES))
-            while wanted:  # some of before may come once more
-                wanted.discard(numbered.number_of((await consumer.receive(20000)).data()))
+        await _exchange(producer, consumer, _MESSAGES)
         told = [error.code for error in errors if error.topic == topic]
-        assert code in told and Restored.code in told
+        assert fault.hits == times and code in told and Restored.code in told
     assert [number for _, number in stored.numbers(broker, topic)] == list(range(2 * _MESSAGES))
+
+
+async def _exchange(producer: Producer, consumer: Consumer, first: int) -> None:
+    wanted = set(range(first, first + _MESSAGES))
+    for number in sorted(wanted):
+        await producer.send(numbered.message(number))
+    while wanted:  # some of before may come once more
+        message = await consumer.receive(20000)
+        wanted.discard(numbered.number_of(message.data()))
+        await consumer.acknowledge(message)
 
 
 @pytest.mark.parametrize("command", ["LOOKUP", "PRODUCER", "SUBSCRIBE"])

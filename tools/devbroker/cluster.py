@@ -183,7 +183,8 @@ class DevCluster:
         """
         name = TopicName.parse(topic)
         log.info("migrating %s to %s", name.full, url or tls_url)
-        migrate(self.store, name, url, tls_url)
+        sessions = [session for broker in self.brokers for session in broker.sessions]
+        migrate(self.store, sessions, name, url, tls_url)
         for broker in self.brokers:
             broker.changed()
 

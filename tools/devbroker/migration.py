@@ -1,13 +1,12 @@
 """Topics that migrate to another cluster: their producers and consumers are told where it is, and closed."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tools.devbroker.access import Producer
 from tools.devbroker.frames import NO_ID, BaseCommand, api
 from tools.devbroker.names import TopicName
 
 if TYPE_CHECKING:
-    from tools.devbroker.consumers import Consumer
     from tools.devbroker.session import Session
     from tools.devbroker.store import Store
 
@@ -15,19 +14,22 @@ _PRODUCER = api.CommandTopicMigrated.Producer
 _CONSUMER = api.CommandTopicMigrated.Consumer
 
 
-def migrate(store: "Store", name: TopicName, url: str, tls_url: str = "") -> None:
-    """From now on the topic is the other cluster's; what it holds stays here, as a real cluster lets it be drained."""
-    store.migrated[name.full] = url, tls_url
+def migrate(store: "Store", sessions: Iterable["Session"], name: TopicName, url: str, tls_url: str = "") -> None:
+    """From now on the topic is the other cluster's; what it holds stays here, as a real cluster lets it be drained.
+
+    sessions: all links to brokers of this store.
+    """
+    urls = store.migrated[name.full] = url, tls_url
     topic = store.find(name)
     if topic is None:
         return
-    handles: list[Producer | Consumer] = list(topic.producers.values())
-    for subscription in topic.subscriptions.values():
-        handles += subscription.consumers
-    for handle in handles:
-        is_producer = isinstance(handle, Producer)
-        number = handle.producer_id if is_producer else handle.consumer_id
-        _announce(handle.link, _PRODUCER if is_producer else _CONSUMER, number, (url, tls_url))
+    for session in sessions:
+        for number, producer in session.producers.items():
+            if producer is not None and producer.topic is topic:
+                _announce(session, _PRODUCER, number, urls)
+        for number, consumer in session.consumers.items():
+            if consumer is not None and consumer.subscription.topic is topic:
+                _announce(session, _CONSUMER, number, urls)
     topic.close_all()
     store.reload(topic)
 
@@ -46,9 +48,9 @@ def turned_away(session: "Session", name: TopicName, producer_id: int | None, co
     return True
 
 
-def _announce(link: "Session", kind: int, number: int, urls: tuple[str, str]) -> None:
+def _announce(session: "Session", kind: int, number: int, urls: tuple[str, str]) -> None:
     url, tls_url = urls
     named = {"brokerServiceUrl": url} if url else {}
     if tls_url:
         named["brokerServiceUrlTls"] = tls_url
-    link.send(BaseCommand.TOPIC_MIGRATED, resource_id=number, resource_type=kind, **named)
+    session.send(BaseCommand.TOPIC_MIGRATED, resource_id=number, resource_type=kind, **named)
