@@ -227,7 +227,8 @@ class Supervisor:
             key = self._service_address(), None
             link = self._links.get(key)
             for other in self._links.values():
-                if not link and other.connection.connected and not other.proxy_to and not other.error:
+                connection = other.connection
+                if not link and connection.connected and not (other.proxy_to or other.error or connection.foreign):
                     link = other
         if link:
             return link
@@ -235,6 +236,7 @@ class Supervisor:
             await self._give_up_idle(handle, key)
         link = self._links[key] = Link(self, key[0], key[1], self.read_limit, now)
         link.connection.keep_alive = self.keep_alive
+        link.connection.foreign = bool(handle.service)
         self.attend()  # once more, for the deadline of its handshake
         if link.address in self._careful:
             link.connection.speculation = 0

@@ -123,6 +123,21 @@ def _reopen_at_once(broker, core):
     _accept(broker, core, broker.hear(fake.PRODUCER))
 
 
+def test_not_even_where_they_take_a_message_each_time():
+    broker, core = _opened()
+    core.ring.add(b"0")
+    waits = []
+    for number in range(6):
+        _close(broker, core, 3, HERE)
+        waits.append(core.wait_before(broker.now))
+        fake.reopen(broker, core) if core.move_to is None else _reopen_at_once(broker, core)
+        broker.heard()
+        broker.sent(core)
+        broker.receipt(number, number)
+        core.ring.add(b"%d" % (number + 1))
+    assert waits[0] == 0 and sum([wait >= 50 for wait in waits]) == 3, waits
+
+
 def test_a_named_broker_is_as_good_as_a_found_one_once_it_has_proved_so():
     broker, core = _opened()
     for _ in range(3):
@@ -209,6 +224,28 @@ def test_a_migrated_topic_is_looked_up_at_its_new_cluster_once_the_old_one_close
         await bench.found(new, "pulsar://new:6650")
         assert core.connection is new.connection and core.state == OPENING
         assert other.state == READY and other.connection is bench.link("one").connection
+
+    with_bench(check)
+
+
+def test_nobody_else_is_looked_up_in_the_cluster_that_a_topic_has_migrated_to():
+    async def check(bench):
+        core = await _ready(bench)
+        _migrate(core, "pulsar://new:6650")
+        bench.link("one").error = ConnectError("gone")
+        await bench.run()
+        await bench.run(2000)
+        assert core.connection is bench.link("new").connection
+        other = await bench.adopt("other")
+        assert other.state == LOOKING and other.connection is bench.link("two").connection
+        # Nor in one of its brokers.
+        await bench.found(bench.link("new"), "pulsar://new-two:6650")
+        await bench.run()
+        bench.link("two").error = ConnectError("gone")
+        await bench.run()
+        await bench.run(2000)
+        assert other.connection is bench.link("one").connection
+        assert core.connection is bench.link("new-two").connection
 
     with_bench(check)
 
