@@ -27,38 +27,44 @@ async def _watch(endpoint, seen):
 
 
 def test_a_handle_says_what_it_is_at():
-    for make, kind in ((fake.producer, Producer), (fake.consumer, Consumer)):
-        broker = Broker()
-        core = make()
-        endpoint = kind(core)
-        assert endpoint.state() == "connecting"
-        core.plain = True
-        asked = broker.attach(core)
-        assert endpoint.state() == "connecting"
-        broker.say(fake.ERROR, 1, asked[3 if kind is Producer else 5], 2, 6, 3, "not yet")
-        assert endpoint.state() == "connecting"
-        fake.reopen(broker, core)
-        assert endpoint.state() == "open" and endpoint.is_connected()
-        broker.heard()
-        broker.say(core.close_kind, 1, core.id, 2, fake.NO_REQUEST)
-        assert endpoint.state() == "connecting"
-        fake.reopen(broker, core)
-        broker.heard()
-        core.start_close(broker.now)
-        assert endpoint.state() == "closing"
-        broker.say(fake.SUCCESS, 1, broker.hear(core.close_kind)[2])
-        assert endpoint.state() == "closed"
+    async def run():
+        for make, kind in ((fake.producer, Producer), (fake.consumer, Consumer)):
+            broker = Broker()
+            core = make()
+            endpoint = kind(core)
+            assert endpoint.state() == "connecting"
+            core.plain = True
+            asked = broker.attach(core)
+            assert endpoint.state() == "connecting"
+            broker.say(fake.ERROR, 1, asked[3 if kind is Producer else 5], 2, 6, 3, "not yet")
+            assert endpoint.state() == "connecting"
+            fake.reopen(broker, core)
+            assert endpoint.state() == "open" and endpoint.is_connected()
+            broker.heard()
+            broker.say(core.close_kind, 1, core.id, 2, fake.NO_REQUEST)
+            assert endpoint.state() == "connecting"
+            fake.reopen(broker, core)
+            broker.heard()
+            core.start_close(broker.now)
+            assert endpoint.state() == "closing"
+            broker.say(fake.SUCCESS, 1, broker.hear(core.close_kind)[2])
+            assert endpoint.state() == "closed"
+
+    asyncio.run(run())
 
 
 def test_a_handle_that_was_ended_has_failed():
-    core = fake.producer()
-    endpoint = Endpoint(core)
-    core.fail(PulsarError("terminated", 15))
-    assert endpoint.state() == "failed"
-    core = fake.producer()
-    endpoint = Endpoint(core)
-    core.fail(AlreadyClosed("closed"))
-    assert endpoint.state() == "closed"
+    async def run():
+        core = fake.producer()
+        endpoint = Endpoint(core)
+        core.fail(PulsarError("terminated", 15))
+        assert endpoint.state() == "failed"
+        core = fake.producer()
+        endpoint = Endpoint(core)
+        core.fail(AlreadyClosed("closed"))
+        assert endpoint.state() == "closed"
+
+    asyncio.run(run())
 
 
 def test_several_wait_for_another_state_at_the_same_time():
