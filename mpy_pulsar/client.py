@@ -19,6 +19,8 @@ class Client:
     `async with Client(…) as client:` closes it at the end, and with it all that it made.
     """
 
+    core = None
+
     def __init__(
         self, service_url, authentication=None, operation_timeout_seconds=30, *, listener_name=None, logger=None,
         on_error=None, read_buffer_size=None, max_links=MAX_LINKS, allow_plaintext_token=False,
@@ -132,18 +134,10 @@ class Client:
             stream.close()
         return stream
 
-    def state(self):
-        """"idle": it holds no producer or consumer, "open": all it holds are, "connecting": not all of them are;
-        "closing", "closed"; "failed": by a fault in the client itself."""
-        from .features.states import state_of_client
-
-        return state_of_client(self)
-
-    async def state_changed(self):
-        """Until `state()` is another than now: the new one. Once it is "closed" or "failed", that at once."""
-        from .features.states import client_changed
-
-        return await client_changed(self)
+    # "idle": it holds no producer or consumer, "open": all that it holds are open, "connecting": not all of them are;
+    # "closing", "closed"; "failed": by a fault in the client itself.
+    state = Endpoint.state
+    state_changed = Endpoint.state_changed
 
     def _id(self):
         if self._closed:

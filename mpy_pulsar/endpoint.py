@@ -44,13 +44,13 @@ class Endpoint:
         """"connecting", "open", "closing", "closed", or "failed": for good, and the next call raises why."""
         from .features.states import state_of
 
-        return state_of(self.core)
+        return state_of(self)
 
-    async def state_changed(self):
-        """Until `state()` is another than now: the new one. Once it is "closed" or "failed", that at once."""
+    def state_changed(self):
+        """Awaitable: until `state()` is another than now, the new one; "closed" or "failed" at once."""
         from .features.states import changed
 
-        return await changed(self)
+        return changed(self)
 
     def stats(self):
         """What it has done so far, a dict made anew; it costs nothing as long as nobody asks.

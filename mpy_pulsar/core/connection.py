@@ -59,6 +59,7 @@ class Connection:
         self.speculation = 1  # 0: no opening leaves before its look-up's answer; above 1: so many have no answer yet
         self.max_message_size = _MAX_MESSAGE
         self.keep_alive = _KEEP_ALIVE
+        self.foreign = False  # is it to another cluster, to which a topic has migrated?
         self.now = now  # tick of the last bytes received, or of the last sweep
         self._requests = {}  # by request id: the handle that waits
         self._next_request = 0

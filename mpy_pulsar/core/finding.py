@@ -17,7 +17,6 @@ _METADATA_FAILED = const(1)
 _MOST_REDIRECTS = const(20)
 _MOST_PARTITIONS = const(16384)
 
-_ASSIGNED = const(2)  # see core/handle
 _EARLY_SUCCESS = const(-1)  # in place of a request's number: PRODUCER was accepted before the look-up's answer
 
 
@@ -33,8 +32,8 @@ class Finding(Handle):
         if self.state != WAITING:
             return
         if self._place_known:
-            if self._place_known == _ASSIGNED:
-                self._deadline = ticks_add(self._deadline, self.timeout)  # so far only that of the link
+            if self._place_known > 1:
+                self._deadline = ticks_add(self._deadline, self.timeout)  # it was only that of the link
             self._open()
             return
         self.state = LOOKING

@@ -21,10 +21,6 @@ _BUSY_WAIT = const(70000)
 # ms after which a place at a broker has proved good: one that is lost sooner counts as a further failure in a row.
 _SETTLED = const(5000)
 
-# Where a broker that closes a handle has sent it: ms in which there must be a link to that place, else it looks up.
-_ASSIGNED = const(2)
-_ASSIGNED_WAIT = const(3000)
-
 # States of a handle
 IDLE = const(0)  # on no connection: the supervisor finds it one
 WAITING = const(1)  # on a connection that is not ready
@@ -69,7 +65,7 @@ class Handle:
         self.established = False  # has create_producer or subscribe returned?
         self.not_before = None  # tick before which no new attempt is made
         # Where to try next: (url, TLS url, through the proxy, authoritative, already looked up). The proxy: see `place`
-        # in net/supervisor. Instead of True at the end _ASSIGNED.
+        # in net/supervisor. Instead of True at the end: ms for the link, see features/moved.
         self.move_to = None
         self.service = None  # (url, TLS url) of the cluster that the topic has migrated to
         self.owner = None  # what the application holds
@@ -130,10 +126,9 @@ class Handle:
     def on_event(self, kind, buffer, fields):
         """REACHED_END_OF_TOPIC, ACTIVE_CONSUMER_CHANGE, TOPIC_MIGRATED."""
         if kind == _TOPIC_MIGRATED:
-            service = fields.text(buffer, 3), fields.text(buffer, 4)
-            if service != self.service:
-                self.service = service
-                self.report(ConnectError("%s: migrates to the cluster at %s" % (self.topic, service[0] or service[1])))
+            from ..features.moved import migrated
+
+            migrated(self, buffer, fields)
 
     def attach(self, connection, now, listener_name=None):
         """Start on a connection: look up, then open. Where the last look-up named this place, open at once."""
@@ -143,9 +138,9 @@ class Handle:
         self.wake = connection.owner.wake
         connection.handles[self.id] = self
         self._authoritative = bool(move and move[3])
-        self._place_known = move[4] if move else False
+        self._place_known = known = move[4] if move else 0
         self._listener_name = listener_name
-        self._deadline = ticks_add(now, _ASSIGNED_WAIT if self._place_known == _ASSIGNED else self.timeout)
+        self._deadline = ticks_add(now, known if known > 1 else self.timeout)
         self.state = WAITING
         if connection.ready:
             self.on_ready()
@@ -160,8 +155,9 @@ class Handle:
         self._refused(fields.value[2], fields.text(buffer, 3), step)
 
     def _refused(self, code, text, step):
-        error = broker_error(code, text, "%s of %s at %s" % (step, self.topic, self.connection.owner.describe()))
-        self._sign(error)
+        broker = self.connection.owner.describe()
+        error = broker_error(code, text, "%s of %s at %s" % (step, self.topic, broker))
+        error.broker = broker
         answer = verdict(code, self.established)
         if not self.established:
             if code == _METADATA_ERROR and _ENCRYPTION in text:
@@ -182,13 +178,10 @@ class Handle:
 
     def report(self, error):
         """Tell of an error that belongs to no call."""
-        self._sign(error)
-        self.reporter(error)
-
-    def _sign(self, error):
         error.topic = self.topic
         if self.connection:
             error.broker = self.connection.owner.describe()
+        self.reporter(error)
 
     def refuse_place(self, error, now):
         """The place that a look-up named cannot be used."""
@@ -212,8 +205,8 @@ class Handle:
         self._failures += 1
         self.not_before = ticks_add(now, back_off(self._failures, slow))
         if self._ready_at is not None:
-            # Piece by piece, since ticks reach no farther than days.
-            self._lost_for = self._lost_for + ticks_diff(now, self._lost_at) if self._tries else 0
+            if self._tries:
+                self._lost_for += ticks_diff(now, self._lost_at)  # piece by piece: ticks reach no farther than days
             self._lost_at = now
             self._tries += 1
 
@@ -227,21 +220,17 @@ class Handle:
         if self.state == CLOSING:
             self.reporter = nothing  # theirs crosses ours, which they may refuse now
             return
-        url = fields.text(buffer, 3)
-        tls_url = fields.text(buffer, 4)
-        assigned = url or tls_url
-        self.retry(ConnectError(
-            "%s: the broker closed it, the topic moves%s" % (self.topic, assigned and " to " + assigned)
-        ))
-        # At once, but for brokers that send it to and fro. The address is of the broker's own listener.
-        if assigned and self._failures == 1 and not self._listener_name:
-            self.not_before = None
-            self.move_to = (url, tls_url, self._proxied, False, _ASSIGNED)
+        self.retry(ConnectError("%s: the broker closed it, the topic moves" % self.topic))
+        if fields.value[3] > 0 or fields.value[4] > 0:
+            from ..features.moved import assigned
+
+            assigned(self, buffer, fields)
 
     def _ready(self):
         tries = self._tries
         now = self.connection.now
-        self._redirects = self._tries = 0
+        lost_for = self._lost_for + ticks_diff(now, self._lost_at)
+        self._redirects = self._tries = self._lost_for = 0
         if self._ready_at is not None and self.counts:
             self.counts[_RECONNECTS] += 1
         self._ready_at = now
@@ -250,8 +239,8 @@ class Handle:
         self.wake()  # what was queued while there was no broker
         if tries:
             try:
-                self.report(Restored("%s: open again at %s after %d ms and %d tries" % (
-                    self.topic, self.connection.owner.describe(), self._lost_for + ticks_diff(now, self._lost_at), tries
+                self.report(Restored("%s: open again at %s after %d ms, at try %d" % (
+                    self.topic, self.connection.owner.describe(), lost_for, tries
                 )))
             except MemoryError:
                 pass  # it is open all the same
@@ -332,10 +321,7 @@ class Handle:
 
                     Late(connection, number, self.close_kind, self.id, self.report, self.topic)
                     return NEVER
-                waited = self.timeout
-                if self.state == WAITING and self._place_known == _ASSIGNED:
-                    waited = _ASSIGNED_WAIT
-                self.retry(Timeout("%s: no answer from the broker within %d ms" % (self.topic, waited)))
+                self.retry(Timeout("%s: no answer from the broker in time" % self.topic))
                 return left
             left = min(left, step)
         return left

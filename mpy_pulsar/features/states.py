@@ -8,8 +8,11 @@ from ..net.stream import sleep_ms
 _FINAL = ("closed", "failed")
 
 
-def state_of(core):
-    """See `Endpoint.state`."""
+def state_of(owner):
+    """See `Endpoint.state`; owner: a Client, which has no core, or an Endpoint."""
+    core = owner.core
+    if not core:
+        return _state_of_client(owner)
     if core.state == READY:
         return "open"
     if core.state == CLOSING:
@@ -19,21 +22,7 @@ def state_of(core):
     return "closed" if isinstance(core.failure, AlreadyClosed) else "failed"
 
 
-async def changed(endpoint):
-    """See `Endpoint.state_changed`."""
-    core = endpoint.core
-    before = after = state_of(core)
-    if before in _FINAL:
-        await sleep_ms(0)  # who asks again and again must not stop everybody else
-    while after == before and after not in _FINAL:
-        endpoint._changed.clear()
-        await endpoint._changed.wait()
-        after = state_of(core)
-    return after
-
-
-def state_of_client(client):
-    """See `Client.state`."""
+def _state_of_client(client):
     supervisor = client._supervisor
     if client._closed:
         return "closing" if supervisor else "closed"
@@ -50,16 +39,22 @@ def state_of_client(client):
     return state
 
 
-async def client_changed(client):
-    """See `Client.state_changed`."""
-    before = after = state_of_client(client)
+async def changed(owner):
+    """See `Endpoint.state_changed`."""
+    before = after = state_of(owner)
     if before in _FINAL:
-        await sleep_ms(0)
+        await sleep_ms(0)  # who asks again and again must not stop everybody else
     while after == before and after not in _FINAL:
-        supervisor = client._supervisor or client._started()
-        if not supervisor.turned:
-            supervisor.turned = asyncio.Event()
-        supervisor.turned.clear()
-        await supervisor.turned.wait()
-        after = state_of_client(client)
+        event = owner._changed if owner.core else _event_of(owner)
+        event.clear()
+        await event.wait()
+        after = state_of(owner)
     return after
+
+
+def _event_of(client):
+    """Set whenever the supervisor has looked at everything, which it does after each change."""
+    supervisor = client._supervisor or client._started()
+    if not supervisor.turned:
+        supervisor.turned = asyncio.Event()
+    return supervisor.turned

@@ -181,18 +181,20 @@ class Supervisor:
         refused = False
         if connection.speculation > 1:
             self._careful.add(link.address)
-        if link.address == self._service_address():
-            self._turn += 1  # one that just failed is tried again when all others have been
+        failed = link.address == self._service_address()
         if not connection.connected:
             refused = 0 <= error.code < 128 and error.code in _REFUSALS
         refused = refused or error.code == _AUTHENTICATION_ERROR
         self.report(error)
         for handle in list(connection.handles.values()):
+            failed = failed or handle.service
             if error.code == _AUTHENTICATION_ERROR and verdict(error.code, handle.established) == "f":
                 connection.forget(handle)
                 handle.fail(error.again())
             else:
                 handle.lost(error, now, refused)
+        if failed:
+            self._turn += 1  # a host that just failed is tried again when all others have been
 
     async def _tend_handle(self, handle, now):
         if handle.state == CLOSED:
@@ -223,13 +225,18 @@ class Supervisor:
             key = self.place(move[0], move[1], move[2])
             link = self._links.get(key)
         elif handle.service:
-            key = self._migrated(handle)
+            try:
+                key = self.place(handle.service[0], handle.service[1], False)
+            except ConnectError:
+                handle.service = None  # back to the old one, whose word it was
+                raise
             link = self._links.get(key)
         else:
             key = self._service_address(), None
             link = self._links.get(key)
             for other in self._links.values():
-                if not link and other.connection.connected and not other.proxy_to and not other.error:
+                connection = other.connection
+                if not link and connection.connected and not (other.proxy_to or other.error or connection.foreign):
                     link = other
         if link:
             return link
@@ -237,17 +244,11 @@ class Supervisor:
             await self._give_up_idle(handle, key)
         link = self._links[key] = Link(self, key[0], key[1], self.read_limit, now)
         link.connection.keep_alive = self.keep_alive
+        link.connection.foreign = bool(handle.service)
         self.attend()  # once more, for the deadline of its handshake
         if link.address in self._careful:
             link.connection.speculation = 0
         return link
-
-    def _migrated(self, handle):
-        try:
-            return self.place(handle.service[0], handle.service[1], False)
-        except ConnectError:
-            handle.service = None  # back to the old one, whose word it was
-            raise
 
     async def _give_up_idle(self, handle, wanted):
         """Close a link that no handle is on, to dial another; ConnectError where each has one."""

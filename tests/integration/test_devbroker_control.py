@@ -33,6 +33,7 @@ def test_a_broker_in_another_process_is_told(dev_program: Any) -> None:
             ("@7 faults", "no instance"),
             ("clear nothing", "neither"),
             ("move topic", "an instance"),
+            ("migrate topic", "a service URL"),
             ("restart soon", "no number of seconds"),
             ("", "no such command"),
         ):

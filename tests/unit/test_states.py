@@ -88,7 +88,7 @@ def test_several_wait_for_another_state_at_the_same_time():
         broker.say(fake.SUCCESS, 1, broker.hear(core.close_kind)[2])
         await _turns()
         assert seen == [["open", "connecting", "open", "closing", "closed"]] * 3
-        assert all([task.done() for task in tasks])
+        assert [task.done() for task in tasks] == [True] * len(tasks)
         assert await consumer.state_changed() == "closed"
 
     asyncio.run(run())
@@ -182,7 +182,7 @@ def test_a_client_without_anything_can_be_watched_too():
         await _turns()
         await client.close()
         await _turns()
-        assert seen == ["closed"] * 2 and all([task.done() for task in tasks])
+        assert seen == ["closed"] * 2 and [task.done() for task in tasks] == [True] * len(tasks)
         assert await client.state_changed() == "closed"
 
     asyncio.run(run())

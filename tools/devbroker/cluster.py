@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any
 
+from tools.devbroker.migration import migrate
 from tools.devbroker.names import TopicName
 from tools.devbroker.placement import LookupMode, Placement
 from tools.devbroker.policies import Policies
@@ -172,6 +173,18 @@ class DevCluster:
             return
         stored.close_all(urls)
         self.store.reload(stored)
+        for broker in self.brokers:
+            broker.changed()
+
+    def migrate(self, topic: str, url: str, tls_url: str = "") -> None:
+        """Hand the topic over to another cluster, whose service URLs these are. Raises InvalidTopicName.
+
+        Producers and consumers get TOPIC_MIGRATED and are closed; so do those that come later.
+        """
+        name = TopicName.parse(topic)
+        log.info("migrating %s to %s", name.full, url or tls_url)
+        sessions = [session for broker in self.brokers for session in broker.sessions]
+        migrate(self.store, sessions, name, url, tls_url)
         for broker in self.brokers:
             broker.changed()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tools.devbroker.cursor import bits_from_words, words_from_bits
 from tools.devbroker.frames import NO_ID, BaseCommand, Refused, ServerError, api
 from tools.devbroker.lookup_commands import parse_topic
+from tools.devbroker.migration import turned_away
 from tools.devbroker.names import TopicName
 from tools.devbroker.producer_commands import require_looked_up
 from tools.devbroker.schema_commands import consumer_schema, takes_any_schema
@@ -27,6 +28,8 @@ def subscribe(session: "Session", message: Any, _payload: bytes) -> None:
     """SUBSCRIBE: SUCCESS, at once or after a look at the peer that holds the subscription."""
     topic_name = parse_topic(session, message.topic)
     require_looked_up(session, topic_name)
+    if turned_away(session, topic_name, None, message.consumer_id):
+        return
     if message.consumer_id in session.consumers:
         if session.consumers[message.consumer_id] is None:
             text = "Consumer is already present on the connection"

@@ -12,6 +12,8 @@ A TCP port that takes lines and answers each with one line, `ok ...` or `error .
                               let instance TO serve the topic; `assigned`: name it in CLOSE_*; SECONDS: drop SENDs and
                               ACKs so long first
     transfer TOPIC            drop SENDs and ACKs of the topic until it is moved
+    migrate TOPIC URL [TLS-URL]
+                              hand the topic over to another cluster: TOPIC_MIGRATED, then CLOSE_*
     kill, start               the instance dies, and comes back
     help                      these commands
     kinds                     the kinds of faults
@@ -54,6 +56,7 @@ class ControlPort:
             "restart": self._restart,
             "move": self._move,
             "transfer": self._transfer,
+            "migrate": self._migrate,
             "kill": self._kill,
             "start": self._start_instance,
             "help": self._help,
@@ -163,6 +166,12 @@ class ControlPort:
         if len(words) != 1:
             raise CommandError("transfer needs a topic")
         self._cluster.begin_transfer(words[0])
+        return ""
+
+    async def _migrate(self, _number: int, words: list[str]) -> str:
+        if not 2 <= len(words) <= 3:
+            raise CommandError("migrate needs a topic and a service URL, and may take one for TLS")
+        self._cluster.migrate(*words)
         return ""
 
     async def _kill(self, number: int, _words: list[str]) -> str:

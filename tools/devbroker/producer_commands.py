@@ -15,6 +15,7 @@ from tools.devbroker.frames import (
     split_entry,
 )
 from tools.devbroker.lookup_commands import parse_topic
+from tools.devbroker.migration import turned_away
 from tools.devbroker.names import TopicName
 from tools.devbroker.schema_commands import producer_schema
 from tools.devbroker.topic import Entry, NotStored, Write
@@ -36,6 +37,8 @@ def open_producer(session: "Session", message: Any, _payload: bytes) -> None:
     """PRODUCER: PRODUCER_SUCCESS, at once or after a look at the peer that holds the name."""
     topic_name = parse_topic(session, message.topic)
     require_looked_up(session, topic_name)
+    if turned_away(session, topic_name, message.producer_id):
+        return
     if message.producer_id in session.producers:
         existing = session.producers[message.producer_id]
         if existing is None or existing.is_waiting:

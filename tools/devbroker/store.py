@@ -28,6 +28,8 @@ class Store:
         self.schemas = SchemaRegistry()
         self.partitions: dict[str, int] = {}
         """How many partitions a topic has, by the full names of those that are partitioned."""
+        self.migrated: dict[str, tuple[str, str]] = {}
+        """The service URLs, plain and TLS, of the clusters that topics have migrated to, by full names."""
         self.writer: Callable[[Write], None] = Write.complete
         """Takes every SEND that was pushed. A fault puts its own here, which calls `complete` or `fail` in its time."""
         self.watchers: list[Callable[[], None]] = []

@@ -166,6 +166,10 @@ class DevClusterThread(_LoopThread):
         """DevCluster.move."""
         self._run(self.cluster.move(topic, number, **settings), settings.get("transfer_seconds", 0))
 
+    def migrate(self, topic: str, url: str, tls_url: str = "") -> None:
+        """DevCluster.migrate."""
+        self._call(lambda: self.cluster.migrate(topic, url, tls_url))
+
     def kill(self, number: int) -> None:
         """DevCluster.kill."""
         self._run(self.cluster.kill(number))
