@@ -4,10 +4,8 @@ import asyncio
 from .core.producer_core import ProducerCore
 from .endpoint import Endpoint
 from .errors import AlreadyClosed, PulsarError, QueueFull, Timeout
-from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT, const
+from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
 from .wire.batch import ENTRY_HEAD, BatchRing
-
-_TIME_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
 
 
 def make_producer(
@@ -44,9 +42,8 @@ def make_producer(
     if (
         batching_max_messages < 1 or batching_max_allowed_size_in_bytes < 1 or batching_max_publish_delay_ms < 0
         or max_pending_messages < 0 or send_timeout_millis < 0 or not 0 <= access_mode <= 3
-        or not 0 <= time_to_live_ms <= _TIME_MOST
     ):
-        raise ValueError("batching limits: at least 1; access_mode: 0 to 3; all else: at least 0, times below 6 days")
+        raise ValueError("batching limits: at least 1; access_mode: 0 to 3; all else: at least 0")
     ring = BatchRing(buffer, producer_id, BATCHES, batching_max_messages, batching_max_allowed_size_in_bytes)
     if max_pending_messages:
         ring.max_pending = max_pending_messages

@@ -81,6 +81,7 @@ class ConsumerCore(Finding):
         self._acks_due = None  # tick at which they leave
         self._fields = Fields(_METADATA_FIELDS)
         self.counts = [0] * _COUNTS  # see features/stats
+        self.counts[0] = -1  # openings after the first
 
     def open_command(self, request_id):
         return subscribe(

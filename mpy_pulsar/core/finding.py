@@ -15,7 +15,7 @@ _METADATA_FAILED = const(1)
 _MOST_REDIRECTS = const(20)
 _MOST_PARTITIONS = const(16384)
 
-_RECONNECTS = const(0)  # in `counts`
+_OPENINGS = const(0)  # in `counts`, all but the first
 _EARLY_SUCCESS = const(-1)  # in place of a request's number: PRODUCER was accepted before the look-up's answer
 
 
@@ -163,8 +163,8 @@ class Finding(Handle):
     def _ready(self):
         self._redirects = 0
         self._ready_at = self.connection.now
-        if self.established and self.counts:
-            self.counts[_RECONNECTS] += 1
+        if self.counts:
+            self.counts[_OPENINGS] += 1
         self.established = True
         self._set(READY)
         self.wake()  # what was queued while there was no broker

@@ -76,6 +76,8 @@ class ProducerCore(Finding):
         self._opened = -1  # the batch whose delay is counted, and since when
         self._opened_at = 0
         self.counts = [0] * _COUNTS  # see features/stats
+        self.counts[0] = -1  # openings after the first
+        self.counts[_TRIP_LEAST] = _TOTAL_MOST
         self._sent_at = [0] * ring._slots  # by slot: tick of a frame's first transmission
         self._start_at(first)
         if name is not None:
@@ -211,7 +213,17 @@ class ProducerCore(Finding):
                 ring.acked_high = high
         if not error:
             self.count(_ACKNOWLEDGED, number)
-            self._time(ticks_diff(self.connection.now, self._sent_at[number % ring._slots]))
+            counts = self.counts
+            took = ticks_diff(self.connection.now, self._sent_at[number % ring._slots])
+            if took < counts[_TRIP_LEAST]:
+                counts[_TRIP_LEAST] = took
+            if took > counts[_TRIP_MOST]:
+                counts[_TRIP_MOST] = took
+            counts[_TRIPS] += 1
+            counts[_TRIP_TOTAL] += took
+            if counts[_TRIP_TOTAL] > _TOTAL_MOST:
+                counts[_TRIPS] >>= 1
+                counts[_TRIP_TOTAL] >>= 1
         if error or self.tickets:
             self._finish(number, message_id or b"", error)
         self._freed()
@@ -219,21 +231,6 @@ class ProducerCore(Finding):
     def count(self, what, number, times=1):
         """The messages of a batch that is open, closed, or done with last; what: an index of `counts`."""
         self.counts[what] += max(self.ring.size_of(number), 1) * times
-
-    def _time(self, took):
-        """A round trip of so many ms."""
-        counts = self.counts
-        trips = counts[_TRIPS]
-        total = counts[_TRIP_TOTAL]
-        if not trips or took < counts[_TRIP_LEAST]:
-            counts[_TRIP_LEAST] = took
-        if took > counts[_TRIP_MOST]:
-            counts[_TRIP_MOST] = took
-        if total > _TOTAL_MOST:
-            total >>= 1
-            trips >>= 1
-        counts[_TRIPS] = trips + 1
-        counts[_TRIP_TOTAL] = total + took
 
     def _freed(self):
         if self.damaged:
@@ -267,30 +264,22 @@ class ProducerCore(Finding):
         self._freed()
 
     def fail(self, error):
-        self._count_rest()
+        first = not self.failure
         super().fail(error)
-        self._end_waits()
+        self._end_waits(first)
 
     def start_close(self, now):
-        self._count_rest()
+        first = not self.failure
         super().start_close(now)
-        self._end_waits()
+        self._end_waits(first)
 
-    def _count_rest(self):
-        """It ends, once; what has no receipt yet will hardly get one."""
-        if not self.failure and not self.ring.idle():
-            from ..features.refusal import count_rest
-
-            count_rest(self)
-
-    def _end_waits(self):
-        """Nothing is accepted any more, and nobody waits for what will not come."""
+    def _end_waits(self, first):
+        """Nothing is accepted any more, and nobody waits for what will not come. first: did it not end before?"""
         self.ring.fail(self.failure)
-        if self.tickets:
-            from ..features.refusal import fate
+        if not self.ring.idle():
+            from ..features.refusal import end_waits
 
-            for number in list(self.tickets):
-                self._finish(number, None, self.failure.again(fate(self.ring, number)))
+            end_waits(self, first)
         self.room()
 
     def _finish(self, number, message_id, error):

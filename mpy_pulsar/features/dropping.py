@@ -108,7 +108,7 @@ def place(ring, need, last):
     Allocates nothing.
     """
     size = len(ring.buffer)
-    enough = min(ring.max_bytes, ring.largest) + ring.head_room
+    enough = max(need, min(ring.max_bytes, ring.largest) + ring.head_room)
     best = -1
     most = need - 1
     at = 0

@@ -134,12 +134,14 @@ def fate(ring, number):
     return "; the message was not sent"
 
 
-def count_rest(core):
-    """The producer ends: what is without a receipt is of unknown fate, or will not be sent."""
+def end_waits(core, first):
+    """The producer ends: what is without a receipt is of unknown fate, or will not be sent. first: count it too."""
     ring = core.ring
     for number in range(ring.oldest, ring.last_batch() + 1):
-        if number == ring.open or ring.holds(number):
+        if first and (number == ring.open or ring.holds(number)):
             core.count(_UNKNOWN if number < max(ring.unsent, ring.resent) else _CLOSED, number)
+        if number in core.tickets:
+            core._finish(number, None, core.failure.again(fate(ring, number)))
 
 
 def stored_nowhere(core, number):

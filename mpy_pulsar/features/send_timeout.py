@@ -5,6 +5,7 @@ from ..errors import Timeout
 from ..port import const, ticks_diff
 from .refusal import fate
 
+_MOST = const(500000000)  # ms; differences of ticks reach no farther
 _PARTS = const(10)  # of the time: by one of them a message may end early
 
 # In a producer's counts, see features/stats
@@ -20,7 +21,9 @@ class SendTimeout:
     """
 
     def __init__(self, core, milliseconds, time_to_live=0):
-        """milliseconds: until the receipt; time_to_live: until the first transmission; 0: no limit."""
+        """milliseconds: until the receipt; time_to_live: until the first transmission; 0: no limit. ValueError."""
+        if not 0 <= time_to_live <= _MOST:
+            raise ValueError("time_to_live_ms: %r is not from 0 to %d, six days" % (time_to_live, _MOST))
         self._core = core
         self._milliseconds = milliseconds
         self._time_to_live = time_to_live

@@ -58,7 +58,7 @@ def _sums(lists):
     for one in lists:
         sums = producers if len(one) == _OF_PRODUCER else consumers
         for index in range(len(one)):
-            sums[index] += one[index]
+            sums[index] += max(one[index], 0)  # below that are the reconnects of a handle that was never open
     timed = [one for one in lists if len(one) == _OF_PRODUCER and one[_TRIPS]]
     if timed:
         producers[_TRIP_LEAST] = min([one[_TRIP_LEAST] for one in timed])
@@ -85,7 +85,7 @@ def _producer(counts, pending):
         "batches": counts[_BATCHES],
         "bytes": (counts[_BYTES_HIGH] << _LOW) + counts[_BYTES],
         "resent": counts[_RESENT],
-        "reconnects": counts[_RECONNECTS],
+        "reconnects": max(counts[_RECONNECTS], 0),
         "round_trip_ms": (counts[_TRIP_LEAST], counts[_TRIP_TOTAL] // trips, counts[_TRIP_MOST]) if trips else None,
     }
 
@@ -97,5 +97,5 @@ def _consumer(counts):
         "entries": counts[_ENTRIES],
         "bytes": (counts[_BYTES_HIGH] << _LOW) + counts[_BYTES],
         "redelivered": counts[_REDELIVERED],
-        "reconnects": counts[_RECONNECTS],
+        "reconnects": max(counts[_RECONNECTS], 0),
     }
