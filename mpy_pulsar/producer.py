@@ -227,8 +227,11 @@ class Producer(Endpoint):
             finally:
                 # Also where this is cancelled: the supervisor sees to the rest.
                 self._start_close()
-        elif not isinstance(core.failure, AlreadyClosed) and not self._ring.idle():
-            error = core.failure.again("; messages without a receipt may be stored or not")
+        elif not isinstance(core.failure, AlreadyClosed):
+            error = core.refused
+            core.refused = None
+            if not self._ring.idle():
+                error = core.failure.again("; messages without a receipt may be stored or not")
         await self._closed()
         if error:
             raise error

@@ -11,6 +11,7 @@ from ..port import const, ticks_diff
 _FULL = const(11)
 _EXPIRED = const(12)
 
+_SLACK = const(3)  # bytes between batches: that much more than it takes a message is given, and asked for
 _PAUSE = const(10000)  # ms from one report to the next
 
 
@@ -130,6 +131,8 @@ def place(ring, need, last):
                     begin = start
                     end = ring._ends[slot]
             number += 1
+        if at:
+            at += _SLACK
         if begin - at > most:
             best = at
             most = begin - at
