@@ -1,6 +1,7 @@
 """`stats()`: the counts of producers and consumers as dicts, made when asked for.
 
-Each core counts into one list, `counts`, which outlives it: its indexes stand here, and as constants where they are used.
+Each core counts into one list, `counts`, which outlives it: its indexes stand here, and as constants where they are
+used.
 """
 from ..port import const
 
@@ -48,7 +49,7 @@ def stats_of_all(lists, cores):
 def add_up(lists, cores):
     """Replace the counts of handles that are gone by their sums; cores: those that live."""
     live = [core.counts for core in cores if core.counts]
-    lists[:] = live + _sums([one for one in lists if not any([one is other for other in live])])
+    lists[:] = live + _sums([one for one in lists if not any(one is other for other in live)])
 
 
 def _sums(lists):

@@ -219,7 +219,7 @@ def test_send_waits_where_nothing_can_be_dropped_and_ends_with_an_error_when_dro
         core.lost(ConnectError("gone"), broker.now)
         tasks += [asyncio.create_task(send(b"%d" % number + bytes(200))) for number in range(9)]
         await _turns()
-        assert len(outcomes) > 3 and all(["dropped for newer ones" in one for one in outcomes[1:]])
+        assert len(outcomes) > 3 and all("dropped for newer ones" in one for one in outcomes[1:])
         assert core.refused is None  # each of them was told
         reopen(broker, core)
         broker.sent(core)

@@ -1,4 +1,4 @@
-"""time_to_live_ms: what was not sent by then is dropped and told of; what was sent waits for its receipt all the same."""
+"""time_to_live_ms: what was not sent by then is dropped and told of; what was sent goes on waiting for its receipt."""
 import asyncio
 
 from mpy_pulsar.core.handle import NEVER
