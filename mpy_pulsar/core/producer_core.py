@@ -17,20 +17,19 @@ _NOWHERE = b"\x08" + b"\xff" * 9 + b"\x01\x10" + b"\xff" * 9 + b"\x01"  # ledger
 _OUT_OF_STEP = const(-2)
 _WAIT_FOR_EXCLUSIVE = const(2)
 
-# In `counts`. Sums never leave the range of small numbers: bytes are two halves, and times are halved with their count.
+# In `counts`. Sums of bytes and of ms are two halves, so that they stay small numbers.
 _ACKNOWLEDGED = const(1)
 _BATCHES = const(2)
 _RESENT = const(3)
 _BYTES = const(4)
 _BYTES_HIGH = const(5)
-_TRIPS = const(6)
-_TRIP_TOTAL = const(7)
+_TRIP_TOTAL = const(6)
+_TRIP_TOTAL_HIGH = const(7)
 _TRIP_LEAST = const(8)
 _TRIP_MOST = const(9)
 _UNKNOWN = const(10)
 _REFUSED = const(14)
-_COUNTS = const(17)
-_TOTAL_MOST = const(1 << 28)  # ms
+_COUNTS = const(16)
 
 
 class ProducerCore(Finding):
@@ -75,9 +74,8 @@ class ProducerCore(Finding):
         self.due = NEVER  # here, since a first store may grow the object, which a locked heap forbids
         self._opened = -1  # the batch whose delay is counted, and since when
         self._opened_at = 0
-        self.counts = [0] * _COUNTS  # see features/stats
-        self.counts[0] = -1  # openings after the first
-        self.counts[_TRIP_LEAST] = _TOTAL_MOST
+        self.counts = [-1] + [0] * _COUNTS  # see features/stats; the first is that of openings after the first
+        self.counts[_TRIP_LEAST] = _LOW_MASK
         self._sent_at = [0] * ring._slots  # by slot: tick of a frame's first transmission
         self._start_at(first)
         if name is not None:
@@ -176,12 +174,13 @@ class ProducerCore(Finding):
                 counts = self.counts
                 if number < ring.resent:
                     counts[_RESENT] += 1
-                else:
-                    self._sent_at[slot] = now
-                    counts[_BATCHES] += 1
-                    size += counts[_BYTES]
-                    counts[_BYTES] = size & _LOW_MASK
-                    counts[_BYTES_HIGH] += size >> _LOW
+                    return slot
+                self._sent_at[slot] = now
+                size += counts[_BYTES]
+                if size > _LOW_MASK:
+                    size &= _LOW_MASK
+                    counts[_BYTES_HIGH] += 1
+                counts[_BYTES] = size
                 return slot
             # It was taken before this broker said what it takes.
             from ..features.refusal import too_large
@@ -212,18 +211,21 @@ class ProducerCore(Finding):
                 ring.acked_low = low
                 ring.acked_high = high
         if not error:
-            self.count(_ACKNOWLEDGED, number)
+            slot = number % ring._slots
+            messages = ring._counts[slot]
             counts = self.counts
-            took = ticks_diff(self.connection.now, self._sent_at[number % ring._slots])
+            counts[_ACKNOWLEDGED] += messages if messages > 0 else 1
+            counts[_BATCHES] += 1
+            took = ticks_diff(self.connection.now, self._sent_at[slot])
             if took < counts[_TRIP_LEAST]:
                 counts[_TRIP_LEAST] = took
             if took > counts[_TRIP_MOST]:
                 counts[_TRIP_MOST] = took
-            counts[_TRIPS] += 1
-            counts[_TRIP_TOTAL] += took
-            if counts[_TRIP_TOTAL] > _TOTAL_MOST:
-                counts[_TRIPS] >>= 1
-                counts[_TRIP_TOTAL] >>= 1
+            took += counts[_TRIP_TOTAL]
+            if took > _LOW_MASK:
+                counts[_TRIP_TOTAL_HIGH] += took >> _LOW
+                took &= _LOW_MASK
+            counts[_TRIP_TOTAL] = took
         if error or self.tickets:
             self._finish(number, message_id or b"", error)
         self._freed()
