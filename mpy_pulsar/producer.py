@@ -12,8 +12,7 @@ def make_producer(
     topic, producer_id, timeout, *, producer_name=None, initial_sequence_id=None, send_timeout_millis=SEND_TIMEOUT,
     max_pending_messages=0, block_if_queue_full=None, batching_enabled=True, batching_max_messages=BATCH_MESSAGES,
     batching_max_allowed_size_in_bytes=BATCH_BYTES, batching_max_publish_delay_ms=0, properties=None, access_mode=0,
-    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, when_full=None,
-    time_to_live_ms=0, **others
+    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, **others
 ):
     """A Producer of a full topic name. For `create_producer`, whose options these are:
 
@@ -32,10 +31,6 @@ def make_producer(
     without it one by chance, which is kept. partitioned: False says that the topic has none, which saves the broker the
     question and the first opening a round trip. ValueError, TypeError: an option is wrong or not supported.
     """
-    if others:
-        from .features.options import refuse
-
-        refuse("create_producer", others)
     buffer = send_buffer_size
     if not isinstance(buffer, bytearray):
         buffer = bytearray(buffer)
@@ -54,20 +49,20 @@ def make_producer(
     core.partition = -1 if partition is None else partition
     if partitioned is False:
         core.plain = True
-    if send_timeout_millis or time_to_live_ms:
+    if send_timeout_millis:
         from .features.send_timeout import SendTimeout
 
-        SendTimeout(core, send_timeout_millis, time_to_live_ms)
+        SendTimeout(core, send_timeout_millis)
     kind = Producer
     if LARGE_MESSAGES:
         from .features.large import LargeProducer
 
         kind = LargeProducer
-    producer = kind(core, batching_enabled, block_if_queue_full is None or block_if_queue_full)
-    if when_full is not None:
-        from .features.when_full import set_policy
+    producer = kind(core, batching_enabled, block_if_queue_full is not False)
+    if others:
+        from .features.when_full import apply
 
-        set_policy(producer, when_full, block_if_queue_full)
+        apply(producer, block_if_queue_full, others)
     if irq_slots:
         from .features.irq import FromIrq
 
@@ -78,9 +73,10 @@ def make_producer(
 class Ticket:
     """Where tasks wait for the receipt of one batch; made only where somebody waits."""
 
+    batch = 0  # its number, where a flush waits for it
+
     def __init__(self):
         self.senders = 0  # messages of the batch whose fate somebody waits for
-        self.batch = 0  # the batch's number, where a flush waits for it
         self.settled = asyncio.Event()
 
     def finish(self, message_id, size, error):
@@ -94,6 +90,8 @@ class Ticket:
 class Producer(Endpoint):
     """Sends messages to one topic. Made by `Client.create_producer`; `async with` closes it at the end."""
 
+    newest = None  # features/when_full, where it drops what finds no room
+
     def __init__(self, core, batching=True, block=True):
         """core: ProducerCore. batching: may messages share a frame? block: does `send` wait for room?"""
         super().__init__(core)
@@ -103,7 +101,6 @@ class Producer(Endpoint):
         self._add = core.ring.add if batching else core.ring.add_unbatched
         self._refuse_unfit = core.ring.refuse_unfit
         self.freed = asyncio.Event()
-        self.newest = None  # features/when_full, where it drops what finds no room
         self.line = None  # the Lock by which those take turns who wait for room
         self.waiting = 0  # how many they are
         core.room = self.freed.set

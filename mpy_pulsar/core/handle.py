@@ -48,7 +48,6 @@ class Handle:
     speculates = False  # may the opening command leave before the look-up's answer?
     partition = -2  # of a partitioned parent: -2 refuses it, -1 takes any, else the one
     due = NEVER  # ms until a producer's open batch is to be transmitted
-    counts = ()  # ints, of a producer or consumer; features/stats says of what
 
     def __init__(self, topic, handle_id, timeout):
         """timeout: ms for one step (look-up, opening, closing), and for the whole of the first opening."""

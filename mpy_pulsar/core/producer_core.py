@@ -28,7 +28,6 @@ _TRIP_TOTAL_HIGH = const(7)
 _TRIP_LEAST = const(8)
 _TRIP_MOST = const(9)
 _UNKNOWN = const(10)
-_REFUSED = const(14)
 _COUNTS = const(16)
 
 
@@ -201,8 +200,13 @@ class ProducerCore(Finding):
             return
         self._failures = 0
         error = None
+        counts = self.counts
+        slot = number % ring._slots
+        messages = ring._counts[slot]
+        if messages < 0:
+            messages = 1  # it is unbatched
         if self.failure:
-            self.count(_UNKNOWN, number, -1)  # as which it was counted when the producer ended
+            counts[_UNKNOWN] -= messages  # as which they were counted when the producer ended
         if nowhere and message_id == _NOWHERE:
             from ..features.refusal import stored_nowhere
 
@@ -211,10 +215,7 @@ class ProducerCore(Finding):
                 ring.acked_low = low
                 ring.acked_high = high
         if not error:
-            slot = number % ring._slots
-            messages = ring._counts[slot]
-            counts = self.counts
-            counts[_ACKNOWLEDGED] += messages if messages > 0 else 1
+            counts[_ACKNOWLEDGED] += messages
             counts[_BATCHES] += 1
             took = ticks_diff(self.connection.now, self._sent_at[slot])
             if took < counts[_TRIP_LEAST]:
@@ -229,10 +230,6 @@ class ProducerCore(Finding):
         if error or self.tickets:
             self._finish(number, message_id or b"", error)
         self._freed()
-
-    def count(self, what, number, times=1):
-        """The messages of a batch that is open, closed, or done with last; what: an index of `counts`."""
-        self.counts[what] += max(self.ring.size_of(number), 1) * times
 
     def _freed(self):
         if self.damaged:
@@ -256,14 +253,6 @@ class ProducerCore(Finding):
         from ..features.refusal import on_send_error
 
         on_send_error(self, sequence, code, text)
-
-    def drop(self, number, error, what=_REFUSED):
-        """A closed batch fails, and the producer lives on; what: the index in `counts` where it was not stored."""
-        self.ring.drop(number)
-        self.count(_UNKNOWN if number < self.ring.resent else what, number)
-        self.report(error)
-        self._finish(number, None, error)
-        self._freed()
 
     def fail(self, error):
         first = not self.failure

@@ -38,7 +38,7 @@ class Dropping:
         ring = core.ring
         if number == ring.open:
             ring.close_batch()
-        core.count(what, number)
+        core.counts[what] += max(ring.size_of(number), 1)
         core._finish(number, None, error)
         if number == ring.oldest:
             ring.drop(number)

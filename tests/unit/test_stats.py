@@ -5,6 +5,7 @@ from mpy_pulsar import Client
 from mpy_pulsar.consumer import Consumer
 from mpy_pulsar.core.handle import CLOSED
 from mpy_pulsar.errors import ConnectError, PulsarError, Timeout
+from mpy_pulsar.features.refusal import drop
 from mpy_pulsar.features.stats import add_up, stats_of, stats_of_all
 from mpy_pulsar.port import ticks_add
 from mpy_pulsar.producer import make_producer
@@ -88,7 +89,7 @@ def test_each_failure_has_its_reason():
     assert stats == {
         "sent": 4, "acknowledged": 1, "unknown": 1, "pending": 1, "dropped": dict(_NOTHING["dropped"], refused=1)
     }
-    core.drop(3, Timeout("late"), 13)
+    drop(core, 3, Timeout("late"), 13)
     assert stats_of(core)["unknown"] == 2  # after a link was lost nobody can tell
 
 
