@@ -58,7 +58,7 @@ def make_producer(
         from .features.large import LargeProducer
 
         kind = LargeProducer
-    producer = kind(core, batching_enabled, block_if_queue_full is not False)
+    producer = kind(core, batching_enabled, block_if_queue_full is None or block_if_queue_full)
     if others:
         from .features.when_full import apply
 

@@ -163,7 +163,7 @@ class Finding(Handle):
     def _ready(self):
         self._redirects = 0
         self._ready_at = self.connection.now
-        self.counts[_OPENINGS] += 1
+        self.counts[_OPENINGS] += 1  # pyright: ignore[reportAttributeAccessIssue] - that of producers and consumers
         self.established = True
         self._set(READY)
         self.wake()  # what was queued while there was no broker
