@@ -140,7 +140,7 @@ class Client:
             )
         supervisor.adopt(handle.core)
         self._counts.append(handle.core.counts)
-        if len(self._counts) > _COUNTS_MOST:
+        if len(self._counts) > _COUNTS_MOST + 2 * len(supervisor.handles):
             from .features.stats import add_up
 
             add_up(self._counts, supervisor.handles)
