@@ -9,7 +9,7 @@ from .net.stream import tls_context
 from .net.supervisor import Supervisor
 from .port import CLOCK_FLOOR, MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms
 
-_COUNTS_MOST = const(8)  # lists of closed handles that are kept before they are added up
+_COUNTS_MOST = const(8)  # lists that are kept before those of closed handles are added up
 _TIMEOUT_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
 
 
@@ -155,14 +155,12 @@ class Client:
 
     async def _open(self, handle):
         supervisor = self._started()
-        counts = handle.core.counts
-        if counts:
-            if len(self._counts) > _COUNTS_MOST + 2 * len(supervisor.handles):
-                from .features.stats import add_up
-
-                add_up(self._counts, supervisor.handles)
-            self._counts.append(counts)
         supervisor.adopt(handle.core)
+        self._counts.append(handle.core.counts)
+        if len(self._counts) > _COUNTS_MOST + 2 * len(supervisor.handles):
+            from .features.stats import add_up
+
+            add_up(self._counts, supervisor.handles)
         try:
             await handle.opened()
         except BaseException:
@@ -177,7 +175,7 @@ class Client:
         (sums, as their own `stats`) and "reconnects"."""
         from .features.stats import stats_of_all
 
-        return stats_of_all(self._counts, self._supervisor.handles if self._supervisor else [])
+        return stats_of_all(self._counts, self._supervisor)
 
     def _report(self, error):
         for stream in self._streams:

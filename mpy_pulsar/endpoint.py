@@ -55,10 +55,10 @@ class Endpoint:
     def stats(self):
         """What it has done so far, a dict made anew; it costs nothing as long as nobody asks.
 
-        Of a producer, in messages: sent (taken by a call, or dropped for want of room) = acknowledged + unknown + the sum
-        of dropped (a dict by reason: "full", "expired", "timeout", "refused", "too_large", "closed") + pending. batches
-        and their bytes, once each; resent (batches) and reconnects; round_trip_ms: from a batch's first transmission to
-        its receipt, (least, mean, most), None before the first.
+        Of a producer, in messages: sent (taken by a call, or dropped for want of room) = acknowledged + unknown + the
+        sum of dropped (a dict by reason: "full", "expired", "timeout", "refused", "too_large", "closed") + pending.
+        batches: acknowledged; bytes: of all frames, once each; resent: frames; reconnects; round_trip_ms: from a
+        batch's first transmission to its receipt, (least, mean, most), None before the first.
         Of a consumer or reader: received and acknowledged (messages, not those acknowledged by a later one); entries,
         their bytes, how many of them were redelivered; reconnects.
         """

@@ -38,13 +38,16 @@ class PulsarError(Exception):
 
 
 class Timeout(PulsarError):
-    """The broker did not answer in time; what was sent may or may not have arrived."""
+    """The broker did not answer in time; what was sent may or may not have arrived, unless the text says more."""
 
     code = -2
 
 
 class QueueFull(PulsarError):
-    """No room in the send buffer now; the message was not taken. `await producer.room(size)` waits for it."""
+    """No room in the send buffer now; the message was not taken. `await producer.room(size)` waits for it.
+
+    With when_full="drop_oldest" or "drop_newest" also what a dropped message ends with: it was not sent.
+    """
 
     code = -3
 

@@ -4,19 +4,17 @@ import asyncio
 from .core.producer_core import ProducerCore
 from .endpoint import Endpoint
 from .errors import AlreadyClosed, PulsarError, QueueFull, Timeout
-from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT, const
+from .port import BATCH_BYTES, BATCH_MESSAGES, BATCHES, LARGE_MESSAGES, SEND_BUFFER, SEND_TIMEOUT
 from .wire.batch import ENTRY_HEAD, BatchRing
 
 _BYTES = (bytes, bytearray, memoryview)
-_TIME_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
 
 
 def make_producer(
     topic, producer_id, timeout, *, producer_name=None, initial_sequence_id=None, send_timeout_millis=SEND_TIMEOUT,
     max_pending_messages=0, block_if_queue_full=None, batching_enabled=True, batching_max_messages=BATCH_MESSAGES,
     batching_max_allowed_size_in_bytes=BATCH_BYTES, batching_max_publish_delay_ms=0, properties=None, access_mode=0,
-    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, when_full=None,
-    time_to_live_ms=0, wait=True, **others
+    send_buffer_size=SEND_BUFFER, irq_slots=0, irq_bytes=32, partition=None, partitioned=None, wait=True, **others
 ):
     """A Producer of a full topic name. For `create_producer`, whose options these are:
 
@@ -36,10 +34,6 @@ def make_producer(
     question and the first opening a round trip. wait: False: there need be no broker nor network yet, see
     features/offline; without a producer_name it gets one. ValueError, TypeError: an option is wrong or not supported.
     """
-    if others:
-        from .features.options import refuse
-
-        refuse("create_producer", others)
     if not wait and producer_name is None:
         from .features.offline import default_name
 
@@ -50,9 +44,8 @@ def make_producer(
     if (
         batching_max_messages < 1 or batching_max_allowed_size_in_bytes < 1 or batching_max_publish_delay_ms < 0
         or max_pending_messages < 0 or send_timeout_millis < 0 or not 0 <= access_mode <= 3
-        or not 0 <= time_to_live_ms <= _TIME_MOST
     ):
-        raise ValueError("batching limits: at least 1; access_mode: 0 to 3; all else: at least 0, times below 6 days")
+        raise ValueError("batching limits: at least 1; access_mode: 0 to 3; all else: at least 0")
     ring = BatchRing(buffer, producer_id, BATCHES, batching_max_messages, batching_max_allowed_size_in_bytes)
     if max_pending_messages:
         ring.max_pending = max_pending_messages
@@ -64,20 +57,20 @@ def make_producer(
     core.partition = -1 if partition is None else partition
     if partitioned is False:
         core.plain = True
-    if send_timeout_millis or time_to_live_ms:
+    if send_timeout_millis:
         from .features.send_timeout import SendTimeout
 
-        SendTimeout(core, send_timeout_millis, time_to_live_ms)
+        SendTimeout(core, send_timeout_millis)
     kind = Producer
     if LARGE_MESSAGES:
         from .features.large import LargeProducer
 
         kind = LargeProducer
     producer = kind(core, batching_enabled, block_if_queue_full is None or block_if_queue_full)
-    if when_full is not None:
-        from .features.when_full import set_policy
+    if others:
+        from .features.when_full import apply
 
-        set_policy(producer, when_full, block_if_queue_full)
+        apply(producer, block_if_queue_full, others)
     if irq_slots:
         from .features.irq import FromIrq
 
@@ -88,9 +81,10 @@ def make_producer(
 class Ticket:
     """Where tasks wait for the receipt of one batch; made only where somebody waits."""
 
+    batch = 0  # its number, where a flush waits for it
+
     def __init__(self):
         self.senders = 0  # messages of the batch whose fate somebody waits for
-        self.batch = 0  # the batch's number, where a flush waits for it
         self.settled = asyncio.Event()
 
     def finish(self, message_id, size, error):
@@ -104,6 +98,8 @@ class Ticket:
 class Producer(Endpoint):
     """Sends messages to one topic. Made by `Client.create_producer`; `async with` closes it at the end."""
 
+    newest = None  # features/when_full, where it drops what finds no room
+
     def __init__(self, core, batching=True, block=True):
         """core: ProducerCore. batching: may messages share a frame? block: does `send` wait for room?"""
         super().__init__(core)
@@ -113,7 +109,6 @@ class Producer(Endpoint):
         self._add = core.ring.add if batching else core.ring.add_unbatched
         self._refuse_unfit = core.ring.refuse_unfit
         self.freed = asyncio.Event()
-        self.newest = None  # features/when_full, where it drops what finds no room
         self.line = None  # the Lock by which those take turns who wait for room
         self.waiting = 0  # how many they are
         core.room = self.freed.set
@@ -241,8 +236,11 @@ class Producer(Endpoint):
             finally:
                 # Also where this is cancelled: the supervisor sees to the rest.
                 self._start_close()
-        elif not isinstance(core.failure, AlreadyClosed) and not self._ring.idle():
-            error = core.failure.again("; messages without a receipt may be stored or not")
+        elif not isinstance(core.failure, AlreadyClosed):
+            error = core.refused
+            core.refused = None
+            if not self._ring.idle():
+                error = core.failure.again("; messages without a receipt may be stored or not")
         await self._closed()
         if error:
             raise error

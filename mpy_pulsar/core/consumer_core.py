@@ -34,8 +34,6 @@ _REDELIVERED = const(3)
 _BYTES = const(4)
 _BYTES_HIGH = const(5)
 _RECEIVED = const(6)
-_COUNTS = const(7)
-_LOW = const(28)
 _LOW_MASK = const(0xFFFFFFF)
 
 # What is wrong with an entry, for features/unreadable
@@ -85,7 +83,7 @@ class ConsumerCore(Finding):
         self._acked_at = 0  # tick of the last ACK
         self._doubts = 0  # entries to be looked at: are they acknowledged, and come again all the same?
         self._fields = Fields(_METADATA_FIELDS)
-        self.counts = [0] * _COUNTS  # see features/stats
+        self.counts = [-1, 0, 0, 0, 0, 0, 0]  # see features/stats; the first is that of openings after the first
 
     def open_command(self, request_id):
         return subscribe(
@@ -209,8 +207,10 @@ class ConsumerCore(Finding):
         if redelivery_count:
             counts[_REDELIVERED] += 1
         size = counts[_BYTES] + end - start
-        counts[_BYTES] = size & _LOW_MASK
-        counts[_BYTES_HIGH] += size >> _LOW
+        if size > _LOW_MASK:
+            size &= _LOW_MASK
+            counts[_BYTES_HIGH] += 1
+        counts[_BYTES] = size
         self.arrived()
 
     def on_oversize(self, buffer, command, pos, end, size):

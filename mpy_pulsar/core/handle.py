@@ -8,7 +8,7 @@ from .topic import is_partition
 
 _ERROR = const(14)
 _TOPIC_MIGRATED = const(68)
-_RECONNECTS = const(0)  # in `counts`
+_OPENINGS = const(0)  # in `counts`, all but the first
 
 _METADATA_ERROR = const(1)
 _CONSUMER_BUSY = const(5)
@@ -50,7 +50,6 @@ class Handle:
     speculates = False  # may the opening command leave before the look-up's answer?
     partition = -2  # of a partitioned parent: -2 refuses it, -1 takes any, else the one
     due = NEVER  # ms until a producer's open batch is to be transmitted
-    counts = None  # ints, of a producer or consumer; features/stats says of what
 
     def __init__(self, topic, handle_id, timeout):
         """timeout: ms for one step (look-up, opening, closing), and for the whole of the first opening."""
@@ -231,8 +230,8 @@ class Handle:
         now = self.connection.now
         lost_for = self._lost_for + ticks_diff(now, self._lost_at)
         self._redirects = self._tries = self._lost_for = 0
-        if self._ready_at is not None and self.counts:
-            self.counts[_RECONNECTS] += 1
+        if self.counts:
+            self.counts[_OPENINGS] += 1
         self._ready_at = now
         self.established = True
         self._set(READY)

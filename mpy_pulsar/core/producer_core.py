@@ -17,20 +17,18 @@ _NOWHERE = b"\x08" + b"\xff" * 9 + b"\x01\x10" + b"\xff" * 9 + b"\x01"  # ledger
 _OUT_OF_STEP = const(-2)
 _WAIT_FOR_EXCLUSIVE = const(2)
 
-# In `counts`. Sums never leave the range of small numbers: bytes are two halves, and times are halved with their count.
+# In `counts`. Sums of bytes and of ms are two halves, so that they stay small numbers.
 _ACKNOWLEDGED = const(1)
 _BATCHES = const(2)
 _RESENT = const(3)
 _BYTES = const(4)
 _BYTES_HIGH = const(5)
-_TRIPS = const(6)
-_TRIP_TOTAL = const(7)
+_TRIP_TOTAL = const(6)
+_TRIP_TOTAL_HIGH = const(7)
 _TRIP_LEAST = const(8)
 _TRIP_MOST = const(9)
 _UNKNOWN = const(10)
-_REFUSED = const(14)
-_COUNTS = const(17)
-_TOTAL_MOST = const(1 << 28)  # ms
+_COUNTS = const(16)
 
 
 class ProducerCore(Finding):
@@ -75,7 +73,8 @@ class ProducerCore(Finding):
         self.due = NEVER  # here, since a first store may grow the object, which a locked heap forbids
         self._opened = -1  # the batch whose delay is counted, and since when
         self._opened_at = 0
-        self.counts = [0] * _COUNTS  # see features/stats
+        self.counts = [-1] + [0] * _COUNTS  # see features/stats; the first is that of openings after the first
+        self.counts[_TRIP_LEAST] = _LOW_MASK
         self._sent_at = [0] * ring._slots  # by slot: tick of a frame's first transmission
         self._start_at(first)
         if name is not None:
@@ -176,12 +175,13 @@ class ProducerCore(Finding):
                 counts = self.counts
                 if number < ring.resent:
                     counts[_RESENT] += 1
-                else:
-                    self._sent_at[slot] = now
-                    counts[_BATCHES] += 1
-                    size += counts[_BYTES]
-                    counts[_BYTES] = size & _LOW_MASK
-                    counts[_BYTES_HIGH] += size >> _LOW
+                    return slot
+                self._sent_at[slot] = now
+                size += counts[_BYTES]
+                if size > _LOW_MASK:
+                    size &= _LOW_MASK
+                    counts[_BYTES_HIGH] += 1
+                counts[_BYTES] = size
                 return slot
             # It was taken before this broker said what it takes.
             from ..features.refusal import too_large
@@ -202,8 +202,13 @@ class ProducerCore(Finding):
             return
         self._failures = 0
         error = None
+        counts = self.counts
+        slot = number % ring._slots
+        messages = ring._counts[slot]
+        if messages < 0:
+            messages = 1  # it is unbatched
         if self.failure:
-            self.count(_UNKNOWN, number, -1)  # as which it was counted when the producer ended
+            counts[_UNKNOWN] -= messages  # as which they were counted when the producer ended
         if nowhere and message_id == _NOWHERE:
             from ..features.refusal import stored_nowhere
 
@@ -212,30 +217,21 @@ class ProducerCore(Finding):
                 ring.acked_low = low
                 ring.acked_high = high
         if not error:
-            self.count(_ACKNOWLEDGED, number)
-            self._time(ticks_diff(self.connection.now, self._sent_at[number % ring._slots]))
+            counts[_ACKNOWLEDGED] += messages
+            counts[_BATCHES] += 1
+            took = ticks_diff(self.connection.now, self._sent_at[slot])
+            if took < counts[_TRIP_LEAST]:
+                counts[_TRIP_LEAST] = took
+            if took > counts[_TRIP_MOST]:
+                counts[_TRIP_MOST] = took
+            took += counts[_TRIP_TOTAL]
+            if took > _LOW_MASK:
+                counts[_TRIP_TOTAL_HIGH] += took >> _LOW
+                took &= _LOW_MASK
+            counts[_TRIP_TOTAL] = took
         if error or self.tickets:
             self._finish(number, message_id or b"", error)
         self._freed()
-
-    def count(self, what, number, times=1):
-        """The messages of a batch that is open, closed, or done with last; what: an index of `counts`."""
-        self.counts[what] += max(self.ring.size_of(number), 1) * times
-
-    def _time(self, took):
-        """A round trip of so many ms."""
-        counts = self.counts
-        trips = counts[_TRIPS]
-        total = counts[_TRIP_TOTAL]
-        if not trips or took < counts[_TRIP_LEAST]:
-            counts[_TRIP_LEAST] = took
-        if took > counts[_TRIP_MOST]:
-            counts[_TRIP_MOST] = took
-        if total > _TOTAL_MOST:
-            total >>= 1
-            trips >>= 1
-        counts[_TRIPS] = trips + 1
-        counts[_TRIP_TOTAL] = total + took
 
     def _freed(self):
         if self.damaged:
@@ -260,39 +256,23 @@ class ProducerCore(Finding):
 
         on_send_error(self, sequence, code, text)
 
-    def drop(self, number, error, what=_REFUSED):
-        """A closed batch fails, and the producer lives on; what: the index in `counts` where it was not stored."""
-        self.ring.drop(number)
-        self.count(_UNKNOWN if number < self.ring.resent else what, number)
-        self.report(error)
-        self._finish(number, None, error)
-        self._freed()
-
     def fail(self, error):
-        self._count_rest()
+        first = not self.failure
         super().fail(error)
-        self._end_waits()
+        self._end_waits(first)
 
     def start_close(self, now):
-        self._count_rest()
+        first = not self.failure
         super().start_close(now)
-        self._end_waits()
+        self._end_waits(first)
 
-    def _count_rest(self):
-        """It ends, once; what has no receipt yet will hardly get one."""
-        if not self.failure and not self.ring.idle():
-            from ..features.refusal import count_rest
-
-            count_rest(self)
-
-    def _end_waits(self):
-        """Nothing is accepted any more, and nobody waits for what will not come."""
+    def _end_waits(self, first):
+        """Nothing is accepted any more, and nobody waits for what will not come. first: did it not end before?"""
         self.ring.fail(self.failure)
-        if self.tickets:
-            from ..features.refusal import fate
+        if not self.ring.idle():
+            from ..features.refusal import end_waits
 
-            for number in list(self.tickets):
-                self._finish(number, None, self.failure.again(fate(self.ring, number)))
+            end_waits(self, first)
         self.room()
 
     def _finish(self, number, message_id, error):

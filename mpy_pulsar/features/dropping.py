@@ -11,6 +11,7 @@ from ..port import const, ticks_diff
 _FULL = const(11)
 _EXPIRED = const(12)
 
+_SLACK = const(3)  # bytes between batches: that much more than it takes a message is given, and asked for
 _PAUSE = const(10000)  # ms from one report to the next
 
 
@@ -37,7 +38,7 @@ class Dropping:
         ring = core.ring
         if number == ring.open:
             ring.close_batch()
-        core.count(what, number)
+        core.counts[what] += max(ring.size_of(number), 1)
         core._finish(number, None, error)
         if number == ring.oldest:
             ring.drop(number)
@@ -108,7 +109,7 @@ def place(ring, need, last):
     Allocates nothing.
     """
     size = len(ring.buffer)
-    enough = min(ring.max_bytes, ring.largest) + ring.head_room
+    enough = max(need, min(ring.max_bytes, ring.largest) + ring.head_room)
     best = -1
     most = need - 1
     at = 0
@@ -130,6 +131,8 @@ def place(ring, need, last):
                     begin = start
                     end = ring._ends[slot]
             number += 1
+        if at:
+            at += _SLACK
         if begin - at > most:
             best = at
             most = begin - at

@@ -8,6 +8,7 @@ class PartitionsQuery(Finding):
     """A handle that asks one question and is gone with the answer: `topics`, the full names to use."""
 
     ack_frame = nothing  # the link's writer asks every handle without a ring for one
+    counts = ()  # it has nothing to tell of
 
     def __init__(self, topic, handle_id, timeout):
         super().__init__(topic, handle_id, timeout)

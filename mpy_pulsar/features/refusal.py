@@ -28,7 +28,7 @@ def on_send_error(core, sequence, code, text):
         if number < 0:
             return  # it has failed already, of waiting too long
         if code == _NOT_ALLOWED:
-            core.drop(number, error.again(_refused(core, number)))
+            drop(core, number, error.again(_refused(core, number)))
         else:
             _damaged(core, number, error)
     elif verdict(code, True) == "f":
@@ -39,6 +39,20 @@ def on_send_error(core, sequence, code, text):
         for behind in range(core.ring.oldest if number < 0 else number, core.ring.unsent):
             _suspect(core, behind)
         core.retry(error, verdict(code, True) == "s")
+
+
+def drop(core, number, error, what=_REFUSED):
+    """A closed batch fails, and the producer lives on; what: the index in `counts` where it was not stored."""
+    core.ring.drop(number)
+    count(core, _UNKNOWN if number < core.ring.resent else what, number)
+    core.report(error)
+    core._finish(number, None, error)
+    core._freed()
+
+
+def count(core, what, number):
+    """Count the messages of a batch that is open, or closed, or was dropped last; what: an index of `counts`."""
+    core.counts[what] += max(core.ring.size_of(number), 1)
 
 
 def _suspect(core, number):
@@ -73,13 +87,13 @@ def _damaged(core, number, error):
     slot = number % ring._slots
     buffer = ring.own.get(slot, ring.buffer)
     if not check(buffer, _checksum_at(buffer, ring.frame_start(slot)), ring.frame_end(slot)):
-        core.drop(number, error.again("; it was damaged in this machine's memory" + _refused(core, number)))
+        drop(core, number, error.again("; it was damaged in this machine's memory" + _refused(core, number)))
     elif number < ring.resent and number not in core.suspects:
         # New ids could store it twice, where an earlier transmission has arrived.
         _suspect(core, number)
         core.retry(error)
     elif number < ring.resent or number in core.requeued:
-        core.drop(number, error.again("; damaged on the way once more" + _refused(core, number)))
+        drop(core, number, error.again("; damaged on the way once more" + _refused(core, number)))
     else:
         core.refusal = error
         core.damaged += (number,)
@@ -109,7 +123,7 @@ def _requeue(core, number):
     try:
         new = requeue(ring, number)
     except MemoryError:
-        core.drop(number, error.again("; no memory to send it again: the message was not stored"))
+        drop(core, number, error.again("; no memory to send it again: the message was not stored"))
         return
     core.suspects = tuple([one for one in core.suspects if one != number])
     core.requeued = tuple([one for one in core.requeued if one >= ring.oldest]) + (new,)
@@ -134,12 +148,14 @@ def fate(ring, number):
     return "; the message was not sent"
 
 
-def count_rest(core):
-    """The producer ends: what is without a receipt is of unknown fate, or will not be sent."""
+def end_waits(core, first):
+    """The producer ends: what is without a receipt is of unknown fate, or will not be sent. first: count it too."""
     ring = core.ring
     for number in range(ring.oldest, ring.last_batch() + 1):
-        if number == ring.open or ring.holds(number):
-            core.count(_UNKNOWN if number < max(ring.unsent, ring.resent) else _CLOSED, number)
+        if first and (number == ring.open or ring.holds(number)):
+            count(core, _UNKNOWN if number < max(ring.unsent, ring.resent) else _CLOSED, number)
+        if number in core.tickets:
+            core._finish(number, None, core.failure.again(fate(ring, number)))
 
 
 def stored_nowhere(core, number):
@@ -154,7 +170,7 @@ def stored_nowhere(core, number):
         if number in core.suspects else "dropped a message: it was not stored"
     ))
     core.report(error)
-    core.count(_UNKNOWN if number in core.suspects else _REFUSED, number)
+    count(core, _UNKNOWN if number in core.suspects else _REFUSED, number)
     return error
 
 
@@ -164,7 +180,7 @@ def too_large(core, number, slot):
     fate = "it was not sent"
     if number < ring.resent:
         fate = "one before may have stored it: its fate is unknown"
-    core.drop(number, MessageTooBig(
+    drop(core, number, MessageTooBig(
         "%s: a frame of %d bytes, and the broker takes messages of up to %d: %s"
         % (core.topic, ring.frame_end(slot) - ring.frame_start(slot), core.connection.max_message_size, fate)
     ), _TOO_LARGE)

@@ -3,14 +3,22 @@ loaded where a producer has one of them."""
 from ..core.handle import NEVER, READY
 from ..errors import Timeout
 from ..port import const, ticks_diff
-from .refusal import fate
+from .refusal import drop, fate
 
+_MOST = const(500000000)  # ms; differences of ticks reach no farther
 _PARTS = const(10)  # of the time: by one of them a message may end early
 
 # In a producer's counts, see features/stats
 _UNKNOWN = const(10)
 _EXPIRED = const(12)
 _LATE = const(13)
+
+
+def set_time_to_live(core, milliseconds):
+    """What was not transmitted by then is dropped, besides what a SendTimeout does already. ValueError."""
+    if not 0 < milliseconds <= _MOST:
+        raise ValueError("time_to_live_ms: %r is not from 0 to %d, six days" % (milliseconds, _MOST))
+    SendTimeout(core, core.timeouts._milliseconds if core.timeouts else 0, milliseconds)
 
 
 class SendTimeout:
@@ -105,7 +113,7 @@ class SendTimeout:
             if number == ring.open:
                 ring.close_batch()
             # A frame of which only half is written ends the link: its writer sees that the batch is gone.
-            core.drop(number, Timeout(
+            drop(core, number, Timeout(
                 "%s: no receipt within %d ms%s" % (core.topic, self._milliseconds, fate(ring, number))
             ), _UNKNOWN if number < ring.unsent else _LATE)
         self._awaited = not ring.idle()

@@ -1,6 +1,7 @@
 """`stats()`: the counts of producers and consumers as dicts, made when asked for.
 
-Each core counts into one list, `counts`, which outlives it: its indexes stand here, and as constants where they are used.
+Each core counts into one list, `counts`, which outlives it: its indexes stand here, and as constants where they are
+used.
 """
 from ..port import const
 
@@ -12,8 +13,8 @@ _BYTES_HIGH = const(5)
 # Of producers
 _BATCHES = const(2)
 _RESENT = const(3)
-_TRIPS = const(6)
-_TRIP_TOTAL = const(7)
+_TRIP_TOTAL = const(6)  # the same
+_TRIP_TOTAL_HIGH = const(7)
 _TRIP_LEAST = const(8)
 _TRIP_MOST = const(9)
 _UNKNOWN = const(10)
@@ -35,9 +36,10 @@ def stats_of(core):
     return _producer(core.counts, _pending(core)) if core.ring else _consumer(core.counts)
 
 
-def stats_of_all(lists, cores):
-    """The dict of a client: the `counts` of all its handles, and those handles that still live."""
+def stats_of_all(lists, supervisor):
+    """The dict of a client: the `counts` of all its handles; those that still live are its supervisor's (or None's)."""
     producers, consumers = _sums(lists)
+    cores = supervisor.handles if supervisor else ()
     pending = sum([_pending(core) for core in cores if core.ring])
     return {
         "producers": _producer(producers, pending), "consumers": _consumer(consumers),
@@ -47,8 +49,8 @@ def stats_of_all(lists, cores):
 
 def add_up(lists, cores):
     """Replace the counts of handles that are gone by their sums; cores: those that live."""
-    live = [core.counts for core in cores if core.counts]
-    lists[:] = live + _sums([one for one in lists if not any([one is other for other in live])])
+    live = [core.counts for core in cores]
+    lists[:] = live + _sums([one for one in lists if not any(one is other for other in live)])
 
 
 def _sums(lists):
@@ -58,8 +60,8 @@ def _sums(lists):
     for one in lists:
         sums = producers if len(one) == _OF_PRODUCER else consumers
         for index in range(len(one)):
-            sums[index] += one[index]
-    timed = [one for one in lists if len(one) == _OF_PRODUCER and one[_TRIPS]]
+            sums[index] += max(one[index], 0)  # below that are the reconnects of a handle that was never open
+    timed = [one for one in lists if len(one) == _OF_PRODUCER and one[_BATCHES]]
     if timed:
         producers[_TRIP_LEAST] = min([one[_TRIP_LEAST] for one in timed])
         producers[_TRIP_MOST] = max([one[_TRIP_MOST] for one in timed])
@@ -75,18 +77,19 @@ def _producer(counts, pending):
     dropped = {}
     for index in range(len(_REASONS)):
         dropped[_REASONS[index]] = counts[_FIRST_REASON + index]
-    trips = counts[_TRIPS]
+    batches = counts[_BATCHES]
+    milliseconds = (counts[_TRIP_TOTAL_HIGH] << _LOW) + counts[_TRIP_TOTAL]
     return {
         "sent": counts[_ACKNOWLEDGED] + counts[_UNKNOWN] + sum(dropped.values()) + pending,
         "acknowledged": counts[_ACKNOWLEDGED],
         "unknown": counts[_UNKNOWN],
         "dropped": dropped,
         "pending": pending,
-        "batches": counts[_BATCHES],
+        "batches": batches,
         "bytes": (counts[_BYTES_HIGH] << _LOW) + counts[_BYTES],
         "resent": counts[_RESENT],
-        "reconnects": counts[_RECONNECTS],
-        "round_trip_ms": (counts[_TRIP_LEAST], counts[_TRIP_TOTAL] // trips, counts[_TRIP_MOST]) if trips else None,
+        "reconnects": max(counts[_RECONNECTS], 0),
+        "round_trip_ms": (counts[_TRIP_LEAST], milliseconds // batches, counts[_TRIP_MOST]) if batches else None,
     }
 
 
@@ -97,5 +100,5 @@ def _consumer(counts):
         "entries": counts[_ENTRIES],
         "bytes": (counts[_BYTES_HIGH] << _LOW) + counts[_BYTES],
         "redelivered": counts[_REDELIVERED],
-        "reconnects": counts[_RECONNECTS],
+        "reconnects": max(counts[_RECONNECTS], 0),
     }

@@ -14,6 +14,26 @@ _BATCHES = const(4)  # that a full buffer holds at least, so that a drop costs l
 _POLICIES = ("block", "error", "drop_oldest", "drop_newest")
 
 
+def apply(producer, block_if_queue_full, others):
+    """The options of `create_producer` that few use: when_full, time_to_live_ms; whatever else `others` has is refused.
+
+    ValueError, TypeError.
+    """
+    others = dict(others)
+    when_full = others.pop("when_full", None)
+    time_to_live = others.pop("time_to_live_ms", 0)
+    if others:
+        from .options import refuse
+
+        refuse("create_producer", others)
+    if time_to_live:
+        from .send_timeout import set_time_to_live
+
+        set_time_to_live(producer.core, time_to_live)
+    if when_full is not None:
+        set_policy(producer, when_full, block_if_queue_full)
+
+
 def set_policy(producer, when_full, block_if_queue_full):
     """Apply the two options (None: not given); ValueError where the policy is none, or they contradict each other."""
     if when_full not in _POLICIES:

@@ -39,6 +39,9 @@ class BatchRing:
     is ever done.
     """
 
+    overflow = None  # features/when_full: what makes room where there is none
+    gaps = None  # features/dropping: what finds space, from the first batch dropped in the middle on
+
     def __init__(self, buffer, producer_id, slots, max_messages, max_bytes):
         """buffer: bytearray, its length is the producer's memory for messages. max_messages, max_bytes: of a batch."""
         self.buffer = buffer
@@ -54,8 +57,6 @@ class BatchRing:
         self.acked_high = 0
         self.full = False  # somebody found no room: the open batch is not to wait for more
         self.failure = None  # set by `fail`: nothing is accepted any more
-        self.overflow = None  # features/when_full: what makes room where there is none
-        self.gaps = None  # features/dropping: what finds space, from the first batch dropped in the middle on
         self.name = None
         self.head_room = _HEAD_ROOM + _NAME_MOST
         self.oldest = 0
@@ -186,7 +187,8 @@ class BatchRing:
             while first < self.open and first % self._slots in self.own:
                 first += 1  # it takes no space here
         if number == first:
-            self.gaps = None  # from here on one batch stands behind the other again
+            if self.gaps:
+                self.gaps = None  # from here on one batch stands behind the other again
             self._free_end = size
             return 0
         if self.gaps:

@@ -43,7 +43,8 @@ HELD = {f"{PACKAGE}.core.message": ("Message",)}
 # Names without an underscore that are nevertheless ours alone: classes, or one attribute of a class.
 HIDDEN = frozenset({
     "Ticket", "NoAuthentication", "Endpoint.opened", "Endpoint.core", "MessageId.encoded", "MessageId.done",
-    "Alarms", "ByIds", "Call", "Cumulative", "Extra", "Extras", "Late", "ManualFlow", "NegativeAcks", "PartitionsQuery",
+    "Alarms", "ByIds", "Call", "Cumulative", "DropNewest", "DropOldest", "Dropping", "Extra", "Extras", "Late",
+    "ManualFlow", "NegativeAcks", "PartitionsQuery",
     "ReaderCore", "Request", "Requests", "Seek", "SendTimeout", "Start", "Tracked",
 })  # fmt: skip
 
