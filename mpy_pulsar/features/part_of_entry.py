@@ -30,9 +30,9 @@ def prepare(core, entry, buffer, command):
 
 
 def pass_over(core, entry):
-    """The oldest of those that wait is acknowledged; perhaps the broker does not know it, since it came again."""
+    """One that waits to be taken is acknowledged, and came again: the broker may not know it."""
     core.acknowledged(entry.message_id)
-    core._queue.pop(0)
+    core._queue.remove(entry)
     core.give_permits(permits_of(entry))
 
 
