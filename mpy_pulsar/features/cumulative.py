@@ -9,6 +9,7 @@ from .by_id import entry_of
 from .extra import Extra, extra_of
 
 _GROUP_TIME = const(100)  # ms that an acknowledgement waits for a later one
+_SURE = const(5000)  # ms: who was heard of so long after an ACK has got it
 _WHOLE = const(1 << 28)  # stands for the index of an entry's last message
 _SHARING = (1, 3)  # Shared, Key_Shared
 
@@ -51,7 +52,7 @@ class Cumulative(Extra):
     def lost(self, error, now, slow=False):
         """The link is lost: see `Handle.lost`."""
         core = self.core
-        if not self._waiting and core.connection and core.in_doubt(self._sent_at):
+        if not self._waiting and core.connection and ticks_diff(core.connection._heard, self._sent_at) < _SURE:
             self._waiting = self._sent
         self._lost(error, now, slow)
 

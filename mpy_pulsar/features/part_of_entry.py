@@ -1,6 +1,8 @@
 """Entries of which not every message is to be delivered; loaded where a MESSAGE or the consumer has cause for it."""
 from ..core.message import SKIPPED
 
+_ID_IN_ACK = b"\x1a"  # tag
+
 
 def permits_of(entry):
     """What the messages of an entry that nobody took yet have cost."""
@@ -27,6 +29,18 @@ def prepare(core, entry, buffer, command):
         return True
     core.acknowledged(entry.message_id)
     return False
+
+
+def acknowledged(core, entry):
+    """After a lost link: is an Entry that waits to be taken acknowledged? Then it is passed over."""
+    message_id = entry.message_id
+    sought = _ID_IN_ACK + bytes([len(message_id)]) + message_id
+    known = message_id in core._acks
+    for frame in core._sent:
+        known = known or sought in frame
+    if known:
+        pass_over(core, entry)
+    return known
 
 
 def pass_over(core, entry):
