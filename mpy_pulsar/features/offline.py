@@ -10,7 +10,10 @@ frames may be made before any broker could give one.
 """
 import random
 
-from ..port import unique_id
+try:
+    from machine import unique_id  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
+except ImportError:
+    unique_id = None  # not a board
 
 _PREFIX = "mpy_pulsar-"
 _BYTES = 8

@@ -190,12 +190,14 @@ def test_to_shift_again_what_was_shifted_changes_nothing():
 
 
 def test_the_clock_follows_the_wall_clock_when_it_is_set():
-    clock = Clock(TODAY, START, FLOOR)
+    board = Board(TODAY)
+    clock = board.clock
     for seconds, shown in (
         (TODAY + 1, TODAY), (TODAY - 1, TODAY), (TODAY + 60, TODAY + 60), (TODAY - 3600, TODAY - 3600),
         (TODAY + YEAR, TODAY + YEAR), (TODAY, TODAY), (IN_2021, TODAY), (0, TODAY),
     ):
-        clock.follow(seconds, START)
+        if clock.jump(seconds):
+            board.set(seconds)
         assert _milliseconds(clock) == shown * 1000, (seconds, shown)
     assert clock.high >= clock.floor
 
