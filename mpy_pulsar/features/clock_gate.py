@@ -1,5 +1,5 @@
-"""A board whose clock was never set: what is to be transmitted for the first time waits, since it would get a publish time
-of years ago, and a topic's time to live would drop it. Loaded where the clock is below its floor.
+"""A board whose clock was never set: what is to be transmitted for the first time waits, since it would get a publish
+time of years ago, and a topic's time to live would drop it. Loaded where the clock is below its floor, or was set.
 
 When the clock is set, the times that the application read from it before move along: event times, delivery times.
 """

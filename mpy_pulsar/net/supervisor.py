@@ -29,8 +29,8 @@ class Supervisor:
         """service: [(host, port), …] of the service URL. tls: what `net.stream.tls_context` made, None without TLS.
 
         plaintext_refused: may the credentials not leave this machine unencrypted? read_limit: bytes that a link's read
-        buffer may grow to, None: the port's own. max_links: 0 is any number. report(error): see Client. clock_floor: see
-        Clock.
+        buffer may grow to, None: the port's own. max_links: 0 is any number. report(error): see Client. clock_floor:
+        see Clock.
         """
         self._service = service
         self.tls = tls

@@ -4,7 +4,7 @@ stored twice, and nothing is lost, at the development broker and at Pulsar itsel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -52,7 +52,7 @@ async def numbers(side: Side, topics: Mapping[str, str]) -> dict[str, list[int]]
 
 
 @pytest.fixture(scope="module", params=["development", pytest.param("real", marks=pytest.mark.real)])
-def stored(request: pytest.FixtureRequest) -> Iterator[dict[str, list[int]]]:
+def stored(request: pytest.FixtureRequest) -> dict[str, list[int]]:
     """The numbers that are stored, by interpreter and way, such as "twin ids"."""
     side: Side = request.getfixturevalue(f"{request.param}_side")
     runtimes = everyone()
@@ -62,7 +62,7 @@ def stored(request: pytest.FixtureRequest) -> Iterator[dict[str, list[int]]]:
             for how in HOWS for runtime in runtimes
         }  # fmt: skip
         topics = {name: future.result() for name, future in started.items()}
-    yield asyncio.run(numbers(side, topics))
+    return asyncio.run(numbers(side, topics))
 
 
 @pytest.mark.parametrize("how", HOWS)

@@ -11,6 +11,7 @@ from mpy_pulsar.port import QUEUE_BYTES, ticks_add
 from tests.unit import fake_broker as fake
 from tests.unit.consumer_support import open_again, opened, take_all, take_data
 from tests.unit.fake_broker import START, TIMEOUT, TOPIC, Broker, Watch
+from tests.unit.support import in_a_loop
 
 _SEEK = 28
 _KEPT = 8 if QUEUE_BYTES else 1000
@@ -209,6 +210,7 @@ def test_a_seek_that_waits_for_the_first_opening_and_is_refused():
     assert _reopen(core)[1] == [fake.FLOW]
 
 
+@in_a_loop
 def test_a_reader_has_nothing_to_say_to_its_next_cursor():
     reader = make_reader(TOPIC, 2, TIMEOUT, MessageId.earliest, receiver_queue_size=2)
     core = reader.core

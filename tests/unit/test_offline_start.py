@@ -12,6 +12,7 @@ from mpy_pulsar.port import ticks_add
 from mpy_pulsar.producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import START, TIMEOUT, TOPIC, Broker, Watch
+from tests.unit.support import in_a_loop
 from tests.unit.wire_support import read_send
 
 _METADATA_RESPONSE = 22
@@ -58,6 +59,7 @@ def test_a_client_gives_them_at_once():
     asyncio.run(run())
 
 
+@in_a_loop
 def test_no_refusal_ends_it_and_no_time_limit():
     for code in _REFUSALS:
         for make in (_producer, lambda: make_consumer(TOPIC, 1, TIMEOUT, "sub", wait=False)):
@@ -75,6 +77,7 @@ def test_no_refusal_ends_it_and_no_time_limit():
             assert core.state == READY
 
 
+@in_a_loop
 def test_a_terminated_topic_and_a_fenced_producer_end_it():
     for code in _FINAL:
         producer = _producer()
@@ -84,6 +87,7 @@ def test_a_terminated_topic_and_a_fenced_producer_end_it():
         assert producer.core.failure.code == code
 
 
+@in_a_loop
 def test_the_first_ids_are_behind_those_that_the_broker_remembers():
     producer = _producer(producer_name="press", initial_sequence_id=5)
     producer.send_nowait(b"early")
@@ -102,6 +106,7 @@ def test_the_first_ids_are_behind_those_that_the_broker_remembers():
     assert read_send(other.sent(producer.core)[0])[0][2] == 43
 
 
+@in_a_loop
 def test_an_opening_that_is_lost_before_its_answer_says_the_ids_again():
     producer = _producer(producer_name="press")
     producer.send_nowait(b"early")
@@ -114,6 +119,7 @@ def test_an_opening_that_is_lost_before_its_answer_says_the_ids_again():
     assert read_send(other.sent(producer.core)[0])[0][2] == 8
 
 
+@in_a_loop
 def test_the_parent_of_partitions_may_be_mended():
     core = make_consumer(TOPIC, 2, TIMEOUT, "sub", wait=False).core
     core.watch = Watch(core)
@@ -124,6 +130,7 @@ def test_the_parent_of_partitions_may_be_mended():
     assert core.state == IDLE and core.failure is None and "partitioned" in str(core.watch.errors[0])
 
 
+@in_a_loop
 def test_a_board_has_the_same_name_after_each_start():
     kept = offline.unique_id
     try:

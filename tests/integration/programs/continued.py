@@ -1,6 +1,6 @@
-"""Sends readings that are numbered from 0, each number its sequence id, and goes on where an earlier process was killed.
+"""Sends readings that are numbered from 0, each number its sequence id; goes on where an earlier process was killed.
 
-Options: url, token, topic, name (of the producer), stored (the highest id that the earlier one has noted, -1: none), how:
+Options: url, token, topic, name (of the producer), stored (the highest id that the earlier one noted, -1: none), how:
     "ids": every reading behind that one is sent with its id, whatever the broker has of them already.
     "offline": the same, with a producer that is there before its broker.
     "batches": in batches; the broker says where to go on, which is never before the id noted.

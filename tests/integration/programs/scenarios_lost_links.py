@@ -1,4 +1,4 @@
-"""Scenarios of consumers whose link is lost: what was acknowledged by then does not come again, and what was not does."""
+"""Scenarios of consumers whose link is lost: what was acknowledged by then does not come again, the rest does."""
 import asyncio
 
 from program import same
