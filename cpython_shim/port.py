@@ -34,8 +34,6 @@ def unix_seconds():
     return int(time.time())
 
 
-unique_id = None  # chance makes a name where one is needed
-
 SEND_BUFFER = 2 << 20
 SEND_TIMEOUT = 30000
 LARGE_MESSAGES = True

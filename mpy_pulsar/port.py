@@ -10,11 +10,6 @@ if sys.implementation.name == "micropython":
     from micropython import const
     from time import gmtime, ticks_add, ticks_diff, ticks_ms, time
 
-    try:
-        from machine import unique_id
-    except ImportError:
-        unique_id = None  # not on the unix port
-
     _UNIX_OF_2000 = const(946684800)
 
     # Ports count from 1970 (unix, rp2) or from 2000 (esp32).
@@ -39,10 +34,10 @@ if sys.implementation.name == "micropython":
     ERRORS = 8  # kept by `client.errors()`
     # Since 1970, in steps of 2^28 ms (three days): a clock below it, the date of this release, was never set.
     CLOCK_FLOOR = 6685
-    ACK_GROUP = 1  # ids in one ACK; to wait for others, as CPython does, costs a timer's heap
+    ACK_GROUP = 8  # ids in one ACK
 else:
     from cpython_shim.port import (  # noqa: F401
         ACK_GROUP, BATCH_BYTES, BATCH_MESSAGES, BATCHES, CLOCK_FLOOR, ERRORS, LARGE_MESSAGES, MAX_LINKS, QUEUE_BYTES,
         READ_BUFFER, READ_LIMIT, READ_LIMIT_CONSUMER, RECEIVER_QUEUE, SEND_BUFFER, SEND_TIMEOUT, collect, const,
-        ticks_add, ticks_diff, ticks_ms, unique_id, unix_seconds,
+        ticks_add, ticks_diff, ticks_ms, unix_seconds,
     )

@@ -1,4 +1,8 @@
-"""Sends the Pico W's own temperature to Pulsar, ten readings in one entry. Copy config.example.json to config.json."""
+"""Sends the Pico W's temperature to Pulsar, about ten readings in one entry. Copy config.example.json to config.json.
+
+It measures from the first second on, whether there is a Wi-Fi, a broker and the right time or not: readings wait in the
+send buffer, and leave in order once all three are there.
+"""
 import asyncio
 import json
 import time
@@ -7,38 +11,42 @@ import time
 send_buffer = bytearray(4096)
 
 import network  # noqa: E402
+import ntptime  # noqa: E402
 from machine import ADC, Pin  # noqa: E402
 
-from mpy_pulsar import AuthenticationToken, Client, Timeout  # noqa: E402
+from mpy_pulsar import AuthenticationToken, Client  # noqa: E402
 
 READINGS_IN_A_BATCH = 10
 WIFI_TIMEOUT_S = 30
+LOOK_S = 5
+YEAR_OF_A_CLOCK_THAT_IS_SET = 2026
 
 
-def connect_wifi(ssid, password):
-    """Join the Wi-Fi; OSError after half a minute without one."""
-    wlan = network.WLAN(network.STA_IF)
+async def keep_wifi(wlan, ssid, password):
+    """Join the Wi-Fi, and again whenever it is gone."""
     wlan.active(True)
     wlan.config(pm=0xA11140)  # no power saving: it delays every answer
-    wlan.connect(ssid, password)
-    started = time.ticks_ms()
-    while not wlan.isconnected():
-        if time.ticks_diff(time.ticks_ms(), started) > WIFI_TIMEOUT_S * 1000:
-            raise OSError(f"no Wi-Fi {ssid} within {WIFI_TIMEOUT_S} s: check ssid and password in config.json")
-        time.sleep_ms(100)
+    while True:
+        if not wlan.isconnected():
+            wlan.connect(ssid, password)
+            started = time.ticks_ms()
+            while not wlan.isconnected():
+                if time.ticks_diff(time.ticks_ms(), started) > WIFI_TIMEOUT_S * 1000:
+                    print(f"no Wi-Fi {ssid} within {WIFI_TIMEOUT_S} s: check ssid and password in config.json")
+                    break
+                await asyncio.sleep_ms(100)
+        await asyncio.sleep(LOOK_S)
 
 
-def set_clock():
-    """Set the clock by NTP; without it messages carry a time of 2021, and a topic's time to live may drop them."""
-    import ntptime
-
-    for _ in range(5):
-        try:
-            ntptime.settime()
-            return
-        except OSError:
-            time.sleep(2)
-    print("the clock could not be set by NTP")
+async def set_clock(wlan):
+    """Set the clock by NTP once there is a Wi-Fi; the client sends nothing before."""
+    while time.gmtime()[0] < YEAR_OF_A_CLOCK_THAT_IS_SET:
+        if wlan.isconnected():
+            try:
+                ntptime.settime()  # blocks for a second where nobody answers
+            except OSError as error:
+                print("the clock could not be set by NTP:", error)
+        await asyncio.sleep(LOOK_S)
 
 
 def celsius(sensor):
@@ -64,16 +72,11 @@ async def publish(config):
         allow_plaintext_token=config["trusted_network"],
     )
     async with client:
-        producer = None
-        while producer is None:
-            try:
-                producer = await client.create_producer(
-                    config["topic"], send_buffer_size=send_buffer, batching_max_messages=READINGS_IN_A_BATCH,
-                    batching_max_publish_delay_ms=READINGS_IN_A_BATCH * config["interval_ms"] + 1000,
-                )
-            except Timeout as error:
-                print("no broker yet:", error)
-        print("connected as", producer.producer_name())
+        producer = await client.create_producer(
+            config["topic"], wait=False, send_buffer_size=send_buffer,
+            batching_max_publish_delay_ms=READINGS_IN_A_BATCH * config["interval_ms"],
+        )
+        print("measuring as", producer.producer_name())
         while True:
             reading = f"{celsius(sensor):.2f}".encode()
             await producer.room(len(reading))
@@ -82,8 +85,12 @@ async def publish(config):
             await asyncio.sleep_ms(config["interval_ms"])
 
 
+async def main(config):
+    """All that goes on side by side."""
+    wlan = network.WLAN(network.STA_IF)
+    await asyncio.gather(keep_wifi(wlan, config["ssid"], config["password"]), set_clock(wlan), publish(config))
+
+
 with open("config.json") as file:
     settings = json.load(file)
-connect_wifi(settings["ssid"], settings["password"])
-set_clock()
-asyncio.run(publish(settings))
+asyncio.run(main(settings))

@@ -38,8 +38,3 @@ class Clock:
         """By how many ms the wall clock, `seconds` since 1970, was set on or back; 0: it goes as this one does."""
         jump = seconds * 1000 - (self.high << _LOW) - self.low
         return 0 if -_SET < jump < _SET else jump
-
-    def follow(self, seconds, now):
-        """The wall clock may have been set (by NTP, say). Below the floor it is not believed: this one goes on."""
-        if self.jump(seconds) and seconds * 1000 >> _LOW >= self.floor:
-            self.set(seconds, now)

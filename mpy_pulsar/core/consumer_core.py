@@ -18,8 +18,10 @@ _BROKER_ENTRY_MARK = const(2)
 _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
 _ACKS_GROWN = const(100)  # ids in an ACK that waits for the one before
-_RECENT = max(ACK_GROUP, 8)  # ids kept over a lost link
 _SURE = const(5000)  # ms: who was heard of so long after an ACK has got it
+# Kept over a lost link: ids that wait to be sent, and ACKs that were.
+_IDS_KEPT = 8 if QUEUE_BYTES else 1000
+_ACKS_KEPT = 2 if QUEUE_BYTES else 32
 _SKIPPED = const(2)  # see Entry.done
 _SEEKING = const(-1)  # as the handle's request, see features/seeking: a seek that fails leaves it as open as it was
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
@@ -79,9 +81,9 @@ class ConsumerCore(Finding):
         self._granted = 0
         self._acks = []  # encoded ids of entries all of whose messages are acknowledged
         self._acks_due = None  # tick at which they leave
-        self._recent = []  # the last of them, those that were sent too
-        self._acked_at = 0  # tick of the last ACK
-        self._doubts = 0  # entries to be looked at: are they acknowledged, and come again all the same?
+        self._sent = []  # the last ACK frames
+        self._sent_at = 0  # tick of the last
+        self._doubts = 0  # so many entries may be acknowledged and come again; -1: the link is lost
         self._fields = Fields(_METADATA_FIELDS)
         self.counts = [-1, 0, 0, 0, 0, 0, 0]  # see features/stats; the first is that of openings after the first
 
@@ -98,8 +100,11 @@ class ConsumerCore(Finding):
             # Permits count messages, memory counts entries: each permit may bring an entry as large as the buffer.
             self.permits = max(1, min(self.permits, QUEUE_BYTES // (connection.limit or _UNLIMITED)))
         self._used = 0
+        # Before the permits: what is acknowledged by then does not come again.
+        for frame in self._sent:
+            connection.send(frame)
         if self._acks:
-            self._send_acks()  # before the permits: what is acknowledged by then does not come again
+            self._send_acks()
         self.grant(self.permits)
         return True
 
@@ -111,25 +116,20 @@ class ConsumerCore(Finding):
         self._granted = permits
 
     def lost(self, error, now, slow=False):
-        if self.connection and self.in_doubt(self._acked_at):
-            # The broker may not have got the last ones; it gets them once more.
-            acks = self.partial(self._acks) if self.partial else self._acks
-            self._acks = self._recent + [one for one in acks if one not in self._recent]
+        if self.state == READY and ticks_diff(self.connection._heard, self._sent_at) < _SURE:
+            self._doubts = -1  # the broker may not have got the last ACKs
         super().lost(error, now, slow)
-
-    def in_doubt(self, sent_at):
-        """The link is lost: was the broker heard of so soon after that tick that it may not have got what left then?"""
-        return ticks_diff(self.connection._heard, sent_at) < _SURE
 
     def on_lost(self):
         # Whatever was not acknowledged comes again.
         self._queue = []
         self._acks_due = None
         self._used = 0
-        self._doubts = 4 * _RECENT
-        # An administrator may have moved the subscription, who wants to see messages again: no doubt about what was sent.
-        while len(self._recent) > len(self._acks):
-            self._recent.pop(0)
+        if self.state == READY:
+            if self._doubts >= 0:
+                # It has them, or an administrator has moved the subscription back, to have messages sent again.
+                self._sent.clear()
+            self._doubts = 2 * self.permits
 
     def start_close(self, now):
         self.flush()
@@ -231,10 +231,9 @@ class ConsumerCore(Finding):
             entry = self._queue[0]
             if self._doubts and not entry.index:
                 self._doubts -= 1
-                if entry.message_id in self._recent:
-                    from ..features.part_of_entry import pass_over
+                from ..features.part_of_entry import acknowledged
 
-                    pass_over(self, entry)
+                if acknowledged(self, entry):
                     continue
             try:
                 message = self._next(entry)
@@ -323,13 +322,9 @@ class ConsumerCore(Finding):
         """An entry's id leaves with the next group; an Entry itself where it is acknowledged in part."""
         acks = self._acks
         acks.append(entry)
-        if not self.partial or isinstance(entry, bytes):
-            self._recent.append(entry)
-            if len(self._recent) > _RECENT:
-                self._recent.pop(0)
         if self.state != READY:
             # They leave with the next opening. What is too much comes again.
-            if len(acks) > _RECENT:
+            if len(acks) > _IDS_KEPT:
                 acks.pop(0)
         # While the ACK before waits to be written, the next one grows: few frames, however many messages.
         elif len(acks) >= ACK_GROUP and (len(acks) >= _ACKS_GROWN or self._ack not in self.connection.control):
@@ -353,10 +348,13 @@ class ConsumerCore(Finding):
         for start in range(0, len(acks), group):
             self._ack = ack(self.id, acks[start:start + group])
             self.connection.send(self._ack)
+            self._sent.append(self._ack)
+            if len(self._sent) > _ACKS_KEPT:
+                self._sent.pop(0)
         # Not before: without memory for a frame all of them leave later, and twice does no harm.
         self._acks = []
         self._acks_due = None
-        self._acked_at = self.connection.now
+        self._sent_at = self.connection.now
 
 
 def _copy(buffer, pos, end):

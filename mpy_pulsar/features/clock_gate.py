@@ -1,5 +1,5 @@
-"""A board whose clock was never set: what is to be transmitted for the first time waits, since it would get a publish time
-of years ago, and a topic's time to live would drop it. Loaded where the clock is below its floor.
+"""A board whose clock was never set: what is to be transmitted for the first time waits, since it would get a publish
+time of years ago, and a topic's time to live would drop it. Loaded where the clock is below its floor, or was set.
 
 When the clock is set, the times that the application read from it before move along: event times, delivery times.
 """
@@ -22,8 +22,13 @@ _BYTES_OF_TIME = const(6)  # of a varint: ms from 1971 to 2109
 
 
 def look(supervisor, seconds, now):
-    """Has the wall clock, `seconds` since 1970, been set? ms until the next look."""
+    """Has the wall clock, `seconds` since 1970, been set (by NTP, say)? ms until the next look."""
     clock = supervisor.clock
+    if clock.high >= clock.floor:
+        # From now on as before; where the wall clock is below the floor, this one is the better.
+        if seconds * 1000 >> _LOW >= clock.floor:
+            clock.set(seconds, now)
+        return _NEVER
     producers = [handle for handle in supervisor.handles if handle.ring]
     jump = clock.jump(seconds)
     if jump:

@@ -7,9 +7,9 @@ from ..wire.consumer_commands import ack
 from ..wire.writer import message as encode
 from .by_id import entry_of
 from .extra import Extra, extra_of
-from .part_of_entry import permits_of
 
 _GROUP_TIME = const(100)  # ms that an acknowledgement waits for a later one
+_SURE = const(5000)  # ms: who was heard of so long after an ACK has got it
 _WHOLE = const(1 << 28)  # stands for the index of an entry's last message
 _SHARING = (1, 3)  # Shared, Key_Shared
 
@@ -37,17 +37,13 @@ class Cumulative(Extra):
 
     def _pass_over(self, place):
         """Messages of before a lost link were acknowledged just now, and have come again meanwhile."""
+        from .part_of_entry import pass_over
+
         core = self.core
-        permits = 0
-        behind = []
-        for entry in core._queue:
+        for entry in list(core._queue):
             message_id = MessageId(entry.message_id)
             if (message_id.ledger_id(), message_id.entry_id(), _WHOLE) <= place:
-                permits += permits_of(entry)
-            else:
-                behind.append(entry)
-        core._queue = behind
-        core.give_permits(permits)
+                pass_over(core, entry)
 
     def on_opened(self):
         self.flush()  # before the permits: what is acknowledged by then does not come again
@@ -56,7 +52,7 @@ class Cumulative(Extra):
     def lost(self, error, now, slow=False):
         """The link is lost: see `Handle.lost`."""
         core = self.core
-        if not self._waiting and core.connection and core.in_doubt(self._sent_at):
+        if not self._waiting and core.connection and ticks_diff(core.connection._heard, self._sent_at) < _SURE:
             self._waiting = self._sent
         self._lost(error, now, slow)
 

@@ -1,6 +1,8 @@
 """Entries of which not every message is to be delivered; loaded where a MESSAGE or the consumer has cause for it."""
 from ..core.message import SKIPPED
 
+_ID_IN_ACK = b"\x1a"  # tag
+
 
 def permits_of(entry):
     """What the messages of an entry that nobody took yet have cost."""
@@ -29,10 +31,22 @@ def prepare(core, entry, buffer, command):
     return False
 
 
+def acknowledged(core, entry):
+    """After a lost link: is an Entry that waits to be taken acknowledged? Then it is passed over."""
+    message_id = entry.message_id
+    sought = _ID_IN_ACK + bytes([len(message_id)]) + message_id
+    known = message_id in core._acks
+    for frame in core._sent:
+        known = known or sought in frame
+    if known:
+        pass_over(core, entry)
+    return known
+
+
 def pass_over(core, entry):
-    """The oldest of those that wait is acknowledged; perhaps the broker does not know it, since it came again."""
+    """One that waits to be taken is acknowledged, and came again: the broker may not know it."""
     core.acknowledged(entry.message_id)
-    core._queue.pop(0)
+    core._queue.remove(entry)
     core.give_permits(permits_of(entry))
 
 

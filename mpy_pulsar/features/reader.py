@@ -102,8 +102,10 @@ class ReaderCore(ConsumerCore):
             self.start_from(MessageId(entry.message_id, entry.index if entry.count else -1, entry.count), True)
         self._given_up = None
         self.afresh = False
-        self._acks = []  # its place at the broker ends with the link
         super().on_lost()
+        # Its place at the broker ends with the link.
+        self._acks = []
+        self._sent.clear()
 
     def give_up(self, encoded):
         """An entry cannot be read: once nothing older waits, the reader's place is behind it."""

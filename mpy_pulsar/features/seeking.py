@@ -137,7 +137,7 @@ class Seek(Extra):
         """What was to be acknowledged is of before; sent now, it would move the subscription on again."""
         core = self.core
         core._acks = []
-        core._recent = []
+        core._sent.clear()
         core._acks_due = None
         for extra in core.extras.list:
             extra.on_sought()
@@ -145,6 +145,7 @@ class Seek(Extra):
     def _go_on(self, permits):
         """The broker did not close the consumer: it is as open as before."""
         core = self.core
+        core._ready_at = core.connection.now
         core._set(READY)
         if self._granted:
             core.give_permits(permits)

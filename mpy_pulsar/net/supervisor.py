@@ -130,12 +130,11 @@ class Supervisor:
         clock = self.clock
         clock.update(now)
         pause = NEVER
-        if clock.high < clock.floor:
+        seconds = unix_seconds()
+        if clock.high < clock.floor or clock.jump(seconds):
             from ..features.clock_gate import look
 
-            pause = look(self, unix_seconds(), now)
-        else:
-            clock.follow(unix_seconds(), now)
+            pause = look(self, seconds, now)
         for key in list(self._links):
             pause = min(pause, await self._tend_link(key, now))
         for handle in list(self.handles):

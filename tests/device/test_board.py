@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.device.conftest import program
+from tests.integration.stored import batch
 from tools.devbroker.server import DevBroker
 from tools.devbroker.thread import DevBrokerThread
 from tools.device.board import Board, BoardError
@@ -33,6 +34,7 @@ MOST_LEFT_BEHIND = 500
 # The longest time for which nothing else had a turn. Measured: 97 ms with frames of 4 KB, 235 ms with frames of 16 KB,
 # nearly all of it checksums; a write that waits for lwIP's memory takes seconds.
 MOST_STALL_MS = 1000
+FIRST_OF_2030 = 1893456000000  # ms since 1970
 
 
 @pytest.fixture
@@ -109,6 +111,21 @@ def test_nobody_listens(board: Board) -> None:
     # The address did not serve, so the name was looked up again each time.
     assert len(board.gateway.asked) >= len(refusals)
     assert set(board.gateway.asked) == {NAME}
+
+
+def test_it_boots_without_network_and_without_a_clock(board: Board, broker: DevBrokerThread) -> None:
+    board.start(program("offline"), {"url": URL, "topic": TOPIC})
+    connected = board.wait_for("connected", 120)
+    assert connected["sent"] == -1 and broker.call(stored) == 0
+    done = board.wait_for("done", 120)
+    board.finish()
+    assert len([line for line in done["warnings"] if "ntptime.settime()" in line]) == 1, done
+    entries = broker.call(lambda broker: broker.topics[f"persistent://public/default/{TOPIC}"].entries)
+    found = [(entry.publish_time, single.event_time) for entry in entries for single, _ in batch(entry)]
+    assert len(found) == 3
+    for publish_time, event_time in found:
+        # Measured before the clock was set, and in 2030 all the same.
+        assert publish_time >= FIRST_OF_2030 and publish_time - 60_000 < event_time <= publish_time + 2000
 
 
 def test_an_error_of_a_program_is_shown(board: Board) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from tests.integration.programs import numbered
 from tools.devbroker import DevBroker, Entry
@@ -23,8 +24,11 @@ class Place:
 
 def contents(entry: Entry) -> list[bytes]:
     """The messages of one entry."""
-    if not entry.is_batch:
-        return [entry.payload]
+    return [content for _, content in batch(entry)] if entry.is_batch else [entry.payload]
+
+
+def batch(entry: Entry) -> list[tuple[Any, bytes]]:
+    """The messages of a batch, each with its SingleMessageMetadata."""
     found = []
     data, at = entry.payload, 0
     while at < len(data):
@@ -32,7 +36,7 @@ def contents(entry: Entry) -> list[bytes]:
         at += _SIZE.size
         head = api.SingleMessageMetadata.FromString(data[at : at + size])
         at += size
-        found.append(data[at : at + head.payload_size])
+        found.append((head, data[at : at + head.payload_size]))
         at += head.payload_size
     return found
 

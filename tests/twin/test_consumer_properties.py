@@ -12,8 +12,10 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from mpy_pulsar.consumer import make_consumer
 from mpy_pulsar.core.handle import CLOSED, IDLE, READY
+from mpy_pulsar.core.message import Message
 from mpy_pulsar.core.message_id import MessageId
 from mpy_pulsar.errors import ConnectError, PulsarError
+from mpy_pulsar.features import part_of_entry
 from mpy_pulsar.port import ACK_GROUP
 from tests.twin.broker_model import bounded, look, patience
 from tests.twin.consumer_life import ConsumerSides
@@ -22,6 +24,7 @@ from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIME, TIMEOUT, Broker, message_id
 
 _NACK_DELAY = 500
+_pass_over = part_of_entry.pass_over
 _ROUNDS = 200
 _IDLE = 15  # of them, in which all that waits for a time has left
 _CODES = list(range(26))
@@ -80,6 +83,7 @@ class ConsumerLife(ConsumerSides):
         self.core.plain = True
         self.errors: list[Any] = []
         self.core.report = self.errors.append
+        part_of_entry.pass_over = self.pass_over
         self.inclusive, self.partial, self.automatic, self.gives_up = inclusive, partial, automatic, gives_up
         self.broker = Subscription(kind, permits, remembers)
         for _ in range(first):
@@ -99,6 +103,14 @@ class ConsumerLife(ConsumerSides):
                 break
             self.taken(message)
         self.after()
+
+    def pass_over(self, core: Any, entry: Any) -> None:
+        """The client does not deliver what is acknowledged and came again after a lost link."""
+        number = Message(entry, entry.metadata, 0, 0, 0, "").producer_name()
+        again = [one for one in self.expected if str(one[0].number) == number]
+        assert again and len(again[0][0].entry.acknowledged) == again[0][0].entry.size
+        self.expected = [one for one in self.expected if one not in again]
+        _pass_over(core, entry)
 
     @rule(data=strategies.data(), what=strategies.sampled_from(["receive", "receive", "ask", "cancel"]))
     def wait(self, data: Any, what: str) -> None:
@@ -178,7 +190,9 @@ class ConsumerLife(ConsumerSides):
         """Some of what is on its way arrives, and is not answered."""
         for _ in range(min(arrive, len(self.pipe))):
             self.read()
+        held = self.held
         self.lose(ConnectError("gone"))
+        self.held = held  # it goes on with those that it has
 
     # The broker
 
@@ -318,6 +332,7 @@ class ConsumerLife(ConsumerSides):
             if hasattr(self, "core"):
                 self.finish()
         finally:
+            part_of_entry.pass_over = _pass_over
             self.world.end()
 
     def finish(self) -> None:

@@ -19,3 +19,16 @@ def raises(error_class, function, *args, **kwargs):
     except error_class as error:
         return error
     raise AssertionError("%r was expected and %r came back" % (error_class, outcome))
+
+
+def in_a_loop(test):
+    """A test that makes producers or consumers: CPython 3.9 makes an asyncio.Event inside of a loop only."""
+    import asyncio
+
+    def run():
+        async def inside():
+            test()
+
+        asyncio.run(inside())
+
+    return run

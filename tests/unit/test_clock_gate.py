@@ -1,12 +1,13 @@
 """A clock that was never set: nothing leaves for the first time, and times that were read from it move along later."""
 import asyncio
 
+from mpy_pulsar import Client
 from mpy_pulsar.core.clock import Clock
 from mpy_pulsar.errors import ConnectError
 from mpy_pulsar.features.clock_gate import look
 from mpy_pulsar.features.fields import add, add_large
 from mpy_pulsar.net import supervisor as room
-from mpy_pulsar.port import LARGE_MESSAGES, ticks_add
+from mpy_pulsar.port import CLOCK_FLOOR, LARGE_MESSAGES, ticks_add, unix_seconds
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import START, Broker, producer
 from tests.unit.still_links import Bench
@@ -190,14 +191,30 @@ def test_to_shift_again_what_was_shifted_changes_nothing():
 
 
 def test_the_clock_follows_the_wall_clock_when_it_is_set():
-    clock = Clock(TODAY, START, FLOOR)
+    board = Board(TODAY)
+    clock = board.clock
     for seconds, shown in (
         (TODAY + 1, TODAY), (TODAY - 1, TODAY), (TODAY + 60, TODAY + 60), (TODAY - 3600, TODAY - 3600),
         (TODAY + YEAR, TODAY + YEAR), (TODAY, TODAY), (IN_2021, TODAY), (0, TODAY),
     ):
-        clock.follow(seconds, START)
+        if clock.jump(seconds):
+            board.set(seconds)
         assert _milliseconds(clock) == shown * 1000, (seconds, shown)
     assert clock.high >= clock.floor
+
+
+def test_a_client_that_is_told_so_waits_for_no_clock():
+    async def run(wait_for_clock):
+        client = Client("pulsar://127.0.0.1:1", wait_for_clock=wait_for_clock)
+        await client.create_producer("t", wait=False)
+        supervisor = client._supervisor
+        client.shutdown()
+        await supervisor.ended()
+        return supervisor.clock.floor
+
+    assert asyncio.run(run(True)) == CLOCK_FLOOR and asyncio.run(run(False)) == 0
+    # Hosts are believed; and a floor that lies ahead would hold every board back.
+    assert 0 <= CLOCK_FLOOR <= unix_seconds() * 1000 >> 28
 
 
 def _with_supervisor(check, seconds):

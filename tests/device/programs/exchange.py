@@ -97,6 +97,7 @@ async def exchange(log, stalls):
 
 say("boot", free=free())
 ppp = emulated_network.connect()
+emulated_network.set_clock()
 say("network", free=free())
 log = Log()
 stalls = Stalls()

@@ -54,6 +54,7 @@ async def flood(log):
 
 
 emulated_network.connect()
+emulated_network.set_clock()
 log = Log()
 asyncio.run(flood(log))
 print(json.dumps({"kind": "done", "stall_ms": stall, "warnings": log.lines}))

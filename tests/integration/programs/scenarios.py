@@ -9,6 +9,7 @@ import sys
 
 import scenarios_acknowledging
 import scenarios_full
+import scenarios_lost_links
 import scenarios_messages
 import scenarios_moves
 import scenarios_producers
@@ -23,7 +24,7 @@ from mpy_pulsar.port import ticks_diff, ticks_ms
 
 _MODULES = (
     scenarios_messages, scenarios_moves, scenarios_producers, scenarios_sharing, scenarios_receiving,
-    scenarios_acknowledging, scenarios_seeking, scenarios_readers, scenarios_full,
+    scenarios_acknowledging, scenarios_seeking, scenarios_readers, scenarios_full, scenarios_lost_links,
 )
 _AT_A_TIME = 6
 _SECONDS = 60  # for one of them

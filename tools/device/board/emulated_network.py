@@ -20,3 +20,8 @@ def connect():
             raise OSError("PPP did not come up within %d s" % _SECONDS)
         time.sleep_ms(5)
     return ppp
+
+
+def set_clock():
+    """What `ntptime.settime()` does on a real board; the chip's own clock begins in 2021."""
+    machine.RTC().datetime((2030, 1, 1, 1, 0, 0, 0, 0))
