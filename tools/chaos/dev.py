@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from types import TracebackType
 
-from tools.chaos.faults import Kind, Schedule
+from tools.chaos.faults import Schedule, receiving_schedule
 from tools.chaos.places import Deed
 from tools.chaos.proxy import ProxyThread
 from tools.devbroker import DevBroker, DevBrokerThread
@@ -38,7 +38,7 @@ _FAULTS = (
 class DevPlace:
     """See places.Place. seed: of the links' faults and of what the deeds leave to chance."""
 
-    listener = ""
+    sending_listener = receiving_listener = ""
     namespace = "public/default"
 
     def __init__(self, seed: int, most_bytes: int = 8000) -> None:
@@ -97,11 +97,3 @@ class DevPlace:
     ) -> None:
         self.proxies.__exit__(kind, error, trace)
         self.broker.__exit__(kind, error, trace)
-
-
-def receiving_schedule(seed: int) -> Schedule:
-    """Faults for links of consumers. After a loss within 5 s of the last, a consumer waits twice as long as before, so
-    these links live longer.
-    """
-    weights = {Kind.CUT: 3, Kind.RESET: 3, Kind.HALF_OPEN: 1, Kind.DELAY: 3, Kind.THROTTLE: 1, Kind.DRIBBLE: 1}
-    return Schedule(seed + 1, weights, most_bytes=2_000_000, upward=0.2)

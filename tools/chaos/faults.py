@@ -78,3 +78,11 @@ class Schedule:
             after = round(math.exp(chance.uniform(math.log(least), math.log(most))))
             seconds = 0.0 if kind in (Kind.CUT, Kind.RESET) else chance.uniform(0.01, self.longest)
             yield LinkFault(kind, after, chance.random() < self.upward, seconds)
+
+
+def receiving_schedule(seed: int) -> Schedule:
+    """Faults for links of consumers. After a loss within 5 s of the last, a consumer waits twice as long as before, so
+    these links live longer.
+    """
+    weights = {Kind.CUT: 3, Kind.RESET: 3, Kind.HALF_OPEN: 1, Kind.DELAY: 3, Kind.THROTTLE: 1, Kind.DRIBBLE: 1}
+    return Schedule(seed + 1, weights, most_bytes=2_000_000, upward=0.2)

@@ -38,8 +38,13 @@ class Place(Protocol):
         ...
 
     @property
-    def listener(self) -> str:
-        """The listener whose addresses are the proxies', "" where there is but one."""
+    def sending_listener(self) -> str:
+        """The listener whose addresses are the proxies of what sends, "" where there is but one."""
+        ...
+
+    @property
+    def receiving_listener(self) -> str:
+        """The same for what receives."""
         ...
 
     @property

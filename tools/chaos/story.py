@@ -107,12 +107,12 @@ def tell(place: Place, runtimes: Sequence[Runtime], plan: Plan, say: Callable[[s
         for runtime, side in zip(runtimes, sides, strict=True):
             if plan.receive:
                 drain = stack.enter_context(Process(runtime, "drain", side.received.hear))
-                drains.append(drain.start(place.receiving_url, side.topic, SUBSCRIPTION, place.listener, 0))
+                drains.append(drain.start(place.receiving_url, side.topic, SUBSCRIPTION, place.receiving_listener, 0))
             press = stack.enter_context(Process(runtime, "flow" if runtime.small else "press", side.told.hear))
             more = () if runtime.small else (plan.tasks, plan.send_timeout_ms)
             presses.append(
                 press.start(
-                    place.sending_url, side.topic, f"press-{name}", place.listener, plan.messages,
+                    place.sending_url, side.topic, f"press-{name}", place.sending_listener, plan.messages,
                     plan.board_pace_ms if runtime.small else plan.pace_ms, *more,
                 )
             )  # fmt: skip
@@ -172,9 +172,11 @@ def _do_deeds(
 
 
 def _order(place: Place, chance: random.Random) -> Iterator[str]:
-    names = list(place.deeds)
+    """Each deed as often as its weight says, in an order by chance, then so again."""
+    names = [name for name, deed in place.deeds.items() for _ in range(deed.weight)]
     while names:
-        yield chance.choices(names, [place.deeds[name].weight for name in names])[0]
+        chance.shuffle(names)
+        yield from names
 
 
 def _finish_receiving(
