@@ -20,10 +20,10 @@ def runtimes() -> list[Runtime]:
         official.module()
     except ImportError:
         missing("the official client is not installed here (`pip install pulsar-client`)")
-    return running.runtimes(bundles=bundle_of)
+    return running.runtimes(bundles=bundle_of, heaps=running.SMALL_HEAPS)
 
 
 @pytest.fixture(scope="session")
 def boards_and_twin(runtimes: list[Runtime]) -> list[Runtime]:
-    """The twin and one MicroPython, of 32 bits where there is one: what runs beside three Java processes."""
-    return [runtimes[0], *runtimes[-1:]] if len(runtimes) > 1 else runtimes
+    """The twin and the MicroPythons of 32 bits, with larger heaps: what runs beside three Java processes."""
+    return running.runtimes(lambda entry: entry.bits == 32, bundle_of)

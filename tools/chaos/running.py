@@ -22,8 +22,10 @@ from tools.size.measure import compile_file
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 FOLDER = ROOT / "build" / "chaos"
-HEAPS = {32: "64K", 64: "128K"}
+SMALL_HEAPS = {32: "64K", 64: "128K"}
 """Of MicroPython by the bits of its words: 64 KB of 32-bit words hold as much as 128 KB of 64-bit ones."""
+HEAPS = {32: "80K", 64: "160K"}
+"""With room for a second link, and for what every kind of error makes the client load."""
 _ARCHITECTURES = {32: "x86", 64: "x64"}
 _BUNDLES = {"flow": "producer", "drain": "consumer"}
 _OF_TWIN = ("press", "drain")
@@ -50,10 +52,13 @@ def bundle_of(name: str, kernels: str) -> Bundle:
 
 
 def runtimes(
-    wanted: Callable[[Interpreter], bool] = lambda _: True, bundles: Callable[[str, str], Bundle] = bundle_of
+    wanted: Callable[[Interpreter], bool] = lambda _: True, bundles: Callable[[str, str], Bundle] = bundle_of,
+    heaps: Mapping[int, str] = HEAPS,
 ) -> list[Runtime]:
-    """The twin, and every MicroPython that was found and is `wanted`; `bundles` gives the bundle of a set."""
-    return [_twin(), *(_micropython(entry, bundles) for entry in interpreters.found() if wanted(entry))]
+    """The twin, and every MicroPython that was found and is `wanted`, with a heap from `heaps` by its bits; `bundles`
+    gives the bundle of a set.
+    """
+    return [_twin(), *(_micropython(entry, bundles, heaps) for entry in interpreters.found() if wanted(entry))]
 
 
 def _twin() -> Runtime:
@@ -64,11 +69,13 @@ def _twin() -> Runtime:
     return Runtime(_TWIN, commands, environment, dict.fromkeys(_OF_TWIN, ROOT), small=False)
 
 
-def _micropython(entry: Interpreter, bundles: Callable[[str, str], Bundle]) -> Runtime:
+def _micropython(
+    entry: Interpreter, bundles: Callable[[str, str], Bundle], heaps: Mapping[int, str]
+) -> Runtime:
     folders, commands = {}, {}
     for program, name in _BUNDLES.items():
         folders[program] = _board(bundles(name, VIPER), program, entry.bits)
-        commands[program] = tuple(entry.argv(["-m", program], HEAPS[entry.bits]))
+        commands[program] = tuple(entry.argv(["-m", program], heaps[entry.bits]))
     # Started in the bundle's folder, where MicroPython's -m looks first.
     environment = interpreters.environment({"MICROPYPATH": ".frozen"})
     return Runtime(entry.name, commands, environment, folders, small=True)
