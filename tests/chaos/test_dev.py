@@ -16,7 +16,7 @@ _DEEDS = 40
 def outcome(runtimes: list[Runtime]) -> Outcome:
     """One story on all interpreters."""
     with DevPlace(_SEED) as place:
-        found = tell(place, runtimes, Plan(_SEED, 0, deeds=_DEEDS, send_timeout_ms=5000))
+        found = tell(place, runtimes, Plan(_SEED, deeds=_DEEDS, send_timeout_ms=5000))
     print(found)
     return found
 

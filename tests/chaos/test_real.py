@@ -37,12 +37,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_one_broker(real_broker_jars: None, boards_and_twin: list[Runtime], folder: Path) -> None:
     with SinglePlace(folder, _SEED) as place:
-        check(tell(place, boards_and_twin, Plan(_SEED, 0, deeds=7, pause=_PAUSE)), "unload", "SIGKILL", "SIGSTOP")
+        check(tell(place, boards_and_twin, Plan(_SEED, deeds=7, pause=_PAUSE)), "unload", "SIGKILL", "SIGSTOP")
 
 
 def test_two_brokers(real_broker_jars: None, boards_and_twin: list[Runtime], folder: Path) -> None:
     with ClusterPlace(folder, _SEED) as place:
-        outcome = tell(place, boards_and_twin, Plan(_SEED, 0, deeds=5, pause=_PAUSE))
+        outcome = tell(place, boards_and_twin, Plan(_SEED, deeds=5, pause=_PAUSE))
     check(outcome, "unload", "SIGTERM", "SIGKILL", "SIGSTOP")
 
 
@@ -51,4 +51,4 @@ def test_two_brokers_that_name_the_next(
 ) -> None:
     """The extensible load manager: CLOSE_PRODUCER names the broker that takes over."""
     with ClusterPlace(folder, _SEED, extensible=True) as place:
-        check(tell(place, boards_and_twin, Plan(_SEED, 0, deeds=6, pause=_PAUSE)), "unload")
+        check(tell(place, boards_and_twin, Plan(_SEED, deeds=6, pause=_PAUSE)), "unload")

@@ -19,6 +19,7 @@ SUBSCRIPTION = "drain"
 _OPEN_SECONDS = 90
 _WATCH_SECONDS = 0.05
 _SHOWN = 8
+_SAY_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Plan:
     """How much of what."""
 
     seed: int
-    messages: int
-    """Of each interpreter, 0: until the deeds are done."""
+    messages: int = 0
+    """Acknowledged at least, of all interpreters together."""
+    link_faults: int = 0
+    """At least."""
     deeds: int = 0
-    """Things done to the broker at least, 0: until the messages are sent."""
+    """Things done to the broker at least."""
     pause: tuple[float, float] = (0.1, 0.5)
     """Seconds between two deeds, at least and at most."""
     tasks: int = 40
@@ -43,7 +46,7 @@ class Plan:
     receive: bool = True
     finish_seconds: float = 120
     most_seconds: float = 0
-    """The deeds end then, done or not; 0: no limit."""
+    """It ends then, whatever there was by then; 0: no limit."""
 
 
 @dataclass
@@ -112,7 +115,7 @@ def tell(place: Place, runtimes: Sequence[Runtime], plan: Plan, say: Callable[[s
             more = () if runtime.small else (plan.tasks, plan.send_timeout_ms)
             presses.append(
                 press.start(
-                    place.sending_url, side.topic, f"press-{name}", place.sending_listener, plan.messages,
+                    place.sending_url, side.topic, f"press-{name}", place.sending_listener, 0,
                     plan.board_pace_ms if runtime.small else plan.pace_ms, *more,
                 )
             )  # fmt: skip
@@ -144,31 +147,30 @@ def tell(place: Place, runtimes: Sequence[Runtime], plan: Plan, say: Callable[[s
 def _do_deeds(
     place: Place, presses: Sequence[Process], plan: Plan, sides: Sequence[Side], say: Callable[[str], None]
 ) -> Counter[str]:
-    """What is done to the broker, until it was enough and all messages are sent; how often each was."""
+    """What is done to the broker, until there was enough of everything; how often each was."""
     chance = random.Random(plan.seed)
     done: Counter[str] = Counter()
     started = time.monotonic()
     said = started
     order = _order(place, chance)
     while True:
-        late = plan.most_seconds and time.monotonic() - started > plan.most_seconds
-        enough = late or not plan.deeds or done.total() >= plan.deeds
-        # Without a number of messages the programs run until they are told to stop.
-        if enough and (late or not plan.messages or not any(press.is_running() for press in presses)):
+        struck = place.proxies.struck().total()
+        sent = sum(side.told.acknowledged for side in sides)
+        now = time.monotonic()
+        if now - said > _SAY_SECONDS:
+            said = now
+            say(f"{now - started:.0f} s: {sent:,} acknowledged, {struck:,} link faults, {dict(done)}")
+        enough = sent >= plan.messages and struck >= plan.link_faults and done.total() >= plan.deeds
+        if enough or (plan.most_seconds and now - started > plan.most_seconds):
             return done
         for press in presses:
-            if not press.is_running() and not press.passed:
-                press.finish(1)
-        if place.deeds and (plan.messages or not enough):
+            if not press.is_running():
+                raise RuntimeError(press.describe("ended before it was told to"))
+        if place.deeds:
             name = next(order)
             place.deeds[name].do()
             done[name] += 1
         time.sleep(chance.uniform(*plan.pause))
-        if time.monotonic() - said > 10:
-            said = time.monotonic()
-            struck = place.proxies.struck().total()
-            sent = sum(side.told.acknowledged for side in sides)
-            say(f"{said - started:.0f} s: {sent:,} acknowledged, {struck:,} link faults, {dict(done)}")
 
 
 def _order(place: Place, chance: random.Random) -> Iterator[str]:
