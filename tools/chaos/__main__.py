@@ -20,7 +20,7 @@ from tools.chaos.running import FOLDER, SMALL_HEAPS, runtimes
 from tools.chaos.story import Outcome, Plan, tell
 
 _DATA = FOLDER / "data"
-# Of every 23 things done to the cluster, how many of each: most are quick, and a stopped broker is noticed by keep-alive.
+# Of every 23 things done to the cluster, how many of each. A stopped broker is noticed by keep-alive, after a minute.
 _WEIGHTS = {"unload": 20, "SIGTERM": 1, "SIGKILL": 1, "SIGSTOP": 1}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import os
 import resource
 import subprocess
@@ -32,6 +33,7 @@ _AFTER = 2
 _BACK_SECONDS = 120.0
 _OPENED_AT_A_TIME = 50
 _FIRST_SECOND = 4
+_FIRST_WAIT = 0.05
 _SEND_BUFFER = 4096
 _READ_BUFFER = 4096
 
@@ -41,6 +43,8 @@ class Fleet:
     """What a restart did to the clients."""
 
     clients: int
+    down_seconds: float
+    """How long the broker was away."""
     back: int = 0
     """How many sent again and had all acknowledged."""
     seconds_to_back: float = 0
@@ -58,6 +62,12 @@ class Fleet:
         """Attempts there may be at most in that second since the loss."""
         return int(self.clients * (_FIRST_SECOND if second < 1 else 1 + 2 / second))
 
+    def most_attempts(self) -> int:
+        """Attempts there may be at most in all that time: the n-th of a client comes 50 ms times (2^n - 1) after the
+        loss, or later.
+        """
+        return self.clients * int(math.log2((self.down_seconds + self.seconds_to_back) / _FIRST_WAIT + 1))
+
     @property
     def sound(self) -> bool:
         """Did all come back, without a rush, and was nothing lost?"""
@@ -66,9 +76,10 @@ class Fleet:
 
     def __str__(self) -> str:
         attempts = ", ".join(f"{count:,}" for _, count in sorted((self.attempts or {}).items()))
+        wrong = f"{self.lost} lost, {self.duplicated} doubled, {self.reordered} out of order"
         return (f"{self.back:,} of {self.clients:,} clients came back, the last {self.seconds_to_back:.1f} s after the"
-                f" broker; attempts in each second: {attempts}; {self.acknowledged:,} acknowledged, {self.lost} lost,"
-                f" {self.duplicated} doubled, {self.reordered} out of order; {self.kilobytes:.0f} KB a client")  # fmt: skip
+                f" broker; attempts in each second: {attempts}; {self.acknowledged:,} messages acknowledged, {wrong};"
+                f" {self.kilobytes:.0f} KB a client")  # fmt: skip
 
 
 class _Member:
@@ -119,7 +130,7 @@ def run(clients: int, down_seconds: float = _DOWN_SECONDS, say: Callable[[str], 
 
 
 async def _run(url: str, control: Control, clients: int, down_seconds: float, say: Callable[[str], None]) -> Fleet:
-    found = Fleet(clients)
+    found = Fleet(clients, down_seconds)
     tries: list[float] = []
 
     def on_error(error: PulsarError) -> None:
@@ -142,6 +153,7 @@ async def _run(url: str, control: Control, clients: int, down_seconds: float, sa
         sending = [asyncio.create_task(one.send(1 + _AFTER)) for one in members]
         await restart
         back_at = time.monotonic()
+        found.down_seconds = back_at - lost_at
         done, late = await asyncio.wait(sending, timeout=_BACK_SECONDS)
         found.seconds_to_back = time.monotonic() - back_at
         found.back = sum(task.exception() is None for task in done)
