@@ -2,8 +2,8 @@
 # that must be there beforehand, and what a target needs besides it names itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python ready demo test firmware test-device bench lint vectors size bundle broker broker-real package
-.PHONY: lock clean
+.PHONY: help setup python ready demo test firmware test-device bench chaos lint vectors size bundle broker broker-real
+.PHONY: package lock clean
 
 # MicroPython's wheel exists for CPython 3.11 to 3.13, so those are looked for before a later one is taken.
 PYTHON ?= $(shell for bounds in '(3, 11) <= v < (3, 14)' 'v >= (3, 14)'; do \
@@ -14,6 +14,7 @@ VENV := .venv/bin/python
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
 QUICK ?=
+CHAOS_ARGS ?=
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -36,6 +37,9 @@ test-device: firmware ## the tests that run on the emulated board alone
 
 bench: ready ## messages/s against Apache Pulsar, beside pulsar-client (needs Java); QUICK=1: 2 minutes
 	@$(VENV) -m tools.bench $(if $(QUICK),--quick)
+
+chaos: ready ## 1,000,000 messages through link and broker faults of a cluster (needs Java); CHAOS_ARGS='--minutes 20'
+	@$(VENV) -m tools.chaos $(CHAOS_ARGS)
 
 lint: ready ## ruff, types against CPython and MicroPython, mpy-cross
 	@$(VENV) -m tools.lint

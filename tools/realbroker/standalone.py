@@ -25,7 +25,7 @@ _DEFAULT_NAMESPACE = "public/default"
 # What Pulsar's libraries reach into; Java 17 and later refuse it unless told.
 _OPENED_PACKAGES = ("sun.net", "java.lang", "java.nio", "jdk.internal.platform", "jdk.internal.misc")
 # The quick compiler and the plain collector: a broker for tests should start soon and stay small.
-_JAVA_OPTIONS = [
+JAVA_OPTIONS = [
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
@@ -34,7 +34,7 @@ _JAVA_OPTIONS = [
     "-Dio.netty.tryReflectionSetAccessible=true",
     *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED_PACKAGES),
 ]
-_CONFIGURATION = {
+CONFIGURATION = {
     "clusterName": "standalone",
     "bindAddress": _HOST,
     "advertisedAddress": _HOST,
@@ -226,14 +226,10 @@ class Standalone:
         self._ports = ports
 
     def _write_configuration(self) -> None:
-        configuration = dict(_CONFIGURATION)
+        configuration = dict(CONFIGURATION)
         configuration["brokerServicePort"] = str(self._ports["broker"])
         configuration["webServicePort"] = str(self._ports["web"])
-        loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
-        if loopback:
-            # The bookie heeds neither bindAddress nor a port given to it. It takes any free port, which it
-            # keeps with its data, and without this it would listen on every interface.
-            configuration |= {"listeningInterface": loopback[0], "allowLoopback": "true"}
+        configuration |= loopback_configuration()
         if self._token_key is not None:
             key_path = self.directory / TOKEN_KEY_NAME
             _write_secret(key_path, self._token_key)
@@ -256,7 +252,7 @@ class Standalone:
         }
 
     def _command(self, java: Path, class_path: str) -> list[str]:
-        command = [str(java), *_JAVA_OPTIONS, f"-Xmx{self._heap_megabytes}m", "-cp", class_path, _MAIN_CLASS]
+        command = [str(java), *JAVA_OPTIONS, f"-Xmx{self._heap_megabytes}m", "-cp", class_path, _MAIN_CLASS]
         # Without the functions worker and the stream storage, which nothing here uses.
         command += ["-c", "standalone.conf", "-nfw", "-nss"]
         # The name after the colon matters: with "local" each part of Pulsar gets a store of its own.
@@ -273,6 +269,16 @@ class Standalone:
         self.process.wait_ready(lambda: answers(namespace), _READY_SECONDS, f"namespace {_DEFAULT_NAMESPACE}")
         # A message to itself and back: bookie, broker and metadata work together.
         self.process.wait_ready(lambda: answers("/admin/v2/brokers/health"), _READY_SECONDS, "health")
+
+
+def loopback_configuration() -> dict[str, str]:
+    """What keeps a bookie on the loopback interface.
+
+    It heeds neither bindAddress nor, in a standalone, a port given to it. It takes any free port, which it keeps with
+    its data, and without this it would listen on every interface.
+    """
+    loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    return {"listeningInterface": loopback[0], "allowLoopback": "true"} if loopback else {}
 
 
 def _write_secret(path: Path, content: bytes) -> None:
