@@ -11,7 +11,8 @@ from tests.integration.runs import Program, SideBySide, everyone, fresh_name
 CHECKS = [
     "batches_of_1_2_and_1000", "the_defaults_small_buffers_do", "empty_and_large_contents",
     "properties_keys_and_event_time", "send_nowait_and_flush", "room_tells_what_fits",
-    "two_producers_and_two_consumers", "async_with_and_async_for", "closed_ones_refuse", "opened_and_closed_often",
+    "a_full_buffer_drops_and_counts", "two_producers_and_two_consumers", "async_with_and_async_for",
+    "closed_ones_refuse", "opened_and_closed_often",
     "a_wait_keeps_its_cancellation", "wrong_token", "nobody_listens", "bad_arguments",
 ]  # fmt: skip
 

@@ -183,6 +183,26 @@ async def room_tells_what_fits(options, topic):
         same([message.data() for message in messages], [content(number, 100) for number in range(sent)], "contents")
 
 
+async def a_full_buffer_drops_and_counts(options, topic):
+    async with _connect(options) as client:
+        consumer = await client.subscribe(topic, "all")
+        for policy in ("drop_oldest", "drop_newest"):
+            producer = await client.create_producer(
+                topic, when_full=policy, time_to_live_ms=60000, send_buffer_size=2048, batching_max_messages=1
+            )
+            for number in range(50):
+                producer.send_nowait(b"%d" % number)
+            await raises(QueueFull, producer.flush())
+            stats = producer.stats()
+            kept = stats["acknowledged"]
+            same(stats["dropped"]["full"], 50 - kept, "the rest was dropped")
+            first = 50 - kept if policy == "drop_oldest" else 0
+            contents = [b"%d" % number for number in range(first, first + kept)]
+            same([message.data() for message in await _take(consumer, kept)], contents, policy)
+        stats = client.stats()
+        same(stats["producers"]["acknowledged"], consumer.stats()["received"], "sums")
+
+
 async def two_producers_and_two_consumers(options, topic):
     async with _connect(options) as client:
         consumers = (await client.subscribe(topic, "one"), await client.subscribe(topic, "two"))
@@ -306,9 +326,9 @@ async def bad_arguments(options, topic):
 
 CHECKS = (
     batches_of_1_2_and_1000, the_defaults_small_buffers_do, empty_and_large_contents, properties_keys_and_event_time,
-    send_nowait_and_flush, room_tells_what_fits, two_producers_and_two_consumers, async_with_and_async_for,
-    closed_ones_refuse, opened_and_closed_often, a_wait_keeps_its_cancellation, wrong_token, nobody_listens,
-    bad_arguments,
+    send_nowait_and_flush, room_tells_what_fits, a_full_buffer_drops_and_counts, two_producers_and_two_consumers,
+    async_with_and_async_for, closed_ones_refuse, opened_and_closed_often, a_wait_keeps_its_cancellation, wrong_token,
+    nobody_listens, bad_arguments,
 )
 
 
