@@ -14,6 +14,10 @@ def collect():
     """A board frees memory between imports, so that its heap does not break up; here it is a matter of course."""
 
 
+def unload(_name):
+    """A board forgets modules that have done their work, for the sake of memory; here they may stay."""
+
+
 def ticks_ms():
     """Milliseconds of a steady clock, 0 to 2^30 - 1, wrapping round as on a board."""
     return time.monotonic_ns() // 1_000_000 & _PERIOD - 1

@@ -2,12 +2,12 @@
 import asyncio
 
 from .auth import NoAuthentication
-from .core.topic import full_topic, parse_service_url, refuse_plaintext
+from .core.topic import parse_service_url
 from .errors import AlreadyClosed
 from .endpoint import Endpoint
 from .net.stream import tls_context
 from .net.supervisor import Supervisor
-from .port import CLOCK_FLOOR, MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms
+from .port import CLOCK_FLOOR, MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms, unload
 
 _COUNTS_MOST = const(8)  # lists that are kept before those of closed handles are added up
 _TIMEOUT_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
@@ -60,6 +60,8 @@ class Client:
         self._authentication = authentication or NoAuthentication()
         self._plaintext_refused = self._authentication.secret and not allow_plaintext_token
         if self._plaintext_refused and not tls:
+            from .features.plaintext import refuse_plaintext
+
             for host, _ in addresses:
                 refuse_plaintext(host, ValueError)
         self._service = addresses
@@ -81,21 +83,23 @@ class Client:
         self._closed = False
 
     async def create_producer(self, topic, **options):
-        """A Producer on a topic, once the broker has accepted it; its options: see `producer.make_producer`.
+        """A Producer on a topic, once the broker has accepted it; its options: features/new_producer.
 
         PulsarError where the broker refuses for good, Timeout where nothing came of it in operation_timeout_seconds.
         With wait=False it is there at once, whatever the network and the broker do: see features/offline.
         """
-        from .producer import make_producer
+        from .features.new_producer import make_producer
 
-        return await self._open(make_producer(full_topic(topic), self._id(), self._timeout, **options))
+        producer = make_producer(self._full(topic), self._id(), self._timeout, **options)
+        unload("new_producer")
+        return await self._open(producer)
 
     async def subscribe(self, topic, subscription_name, **options):
-        """A Consumer of a topic by a subscription; its options: see `consumer.make_consumer`. Errors as above."""
-        from .consumer import make_consumer
+        """A Consumer of a topic by a subscription; its options: features/new_consumer. Errors as above."""
+        from .features.new_consumer import make_consumer
 
         return await self._receive_with(
-            make_consumer(full_topic(topic), self._id(), self._timeout, subscription_name, **options)
+            make_consumer(self._full(topic), self._id(), self._timeout, subscription_name, **options)
         )
 
     async def create_reader(self, topic, start_message_id, **options):
@@ -103,10 +107,18 @@ class Client:
         from .features.reader import make_reader
 
         return await self._receive_with(
-            make_reader(full_topic(topic), self._id(), self._timeout, start_message_id, **options)
+            make_reader(self._full(topic), self._id(), self._timeout, start_message_id, **options)
         )
 
+    def _full(self, topic):
+        from .features.topic_name import full_topic
+
+        name = full_topic(topic)
+        unload("topic_name")
+        return name
+
     async def _receive_with(self, consumer):
+        unload("new_consumer")
         if self._read_limit is None:
             self._read_limit = READ_LIMIT_CONSUMER
             if self._supervisor:
@@ -117,7 +129,7 @@ class Client:
         """The full names of a topic's partitions, a list; of a topic without partitions its own name alone."""
         from .features.partitions import PartitionsQuery
 
-        query = PartitionsQuery(full_topic(topic), self._id(), self._timeout)
+        query = PartitionsQuery(self._full(topic), self._id(), self._timeout)
         await self._open(Endpoint(query))
         return query.topics
 

@@ -8,6 +8,7 @@ import sys
 if sys.implementation.name == "micropython":
     from gc import collect
     from micropython import const
+    from sys import modules
     from time import gmtime, ticks_add, ticks_diff, ticks_ms, time
 
     _UNIX_OF_2000 = const(946684800)
@@ -18,6 +19,14 @@ if sys.implementation.name == "micropython":
     def unix_seconds():
         """Seconds since 1970, int; as right as the board's clock is."""
         return int(time()) + _EPOCH
+
+    def unload(name):
+        """Forget a module of features/ that has done its work; the next import loads it again."""
+        for full in list(modules):
+            package, _, last = full.rpartition(".")
+            if last == name and package.startswith("mpy_pulsar"):
+                del modules[full]
+                delattr(modules[package], name)
 
     SEND_BUFFER = 4096  # bytes of a producer's ring
     SEND_TIMEOUT = 0  # ms in which a message must have its receipt; 0: any time
@@ -39,5 +48,5 @@ else:
     from cpython_shim.port import (  # noqa: F401
         ACK_GROUP, BATCH_BYTES, BATCH_MESSAGES, BATCHES, CLOCK_FLOOR, ERRORS, LARGE_MESSAGES, MAX_LINKS, QUEUE_BYTES,
         READ_BUFFER, READ_LIMIT, READ_LIMIT_CONSUMER, RECEIVER_QUEUE, SEND_BUFFER, SEND_TIMEOUT, collect, const,
-        ticks_add, ticks_diff, ticks_ms, unix_seconds,
+        ticks_add, ticks_diff, ticks_ms, unix_seconds, unload,
     )

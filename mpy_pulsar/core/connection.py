@@ -1,5 +1,5 @@
 """One connection to a broker, sans-io: bytes in, frames out, and calls to its handles (producers and consumers)."""
-from ..errors import AuthenticationError, ConnectError, ProtocolError, PulsarError, Timeout
+from ..errors import ConnectError, ProtocolError, Timeout
 from ..port import const, ticks_diff
 from ..wire.commands import PING_FRAME, PONG_FRAME, auth_response, connect
 from ..wire.kernels import copy
@@ -146,20 +146,9 @@ class Connection:
         if not self.limit or size <= self.limit:
             self.buffer = bytearray(size)
             return pos
-        if end - pos < len(self.buffer):
-            return pos  # wait until all that fits is here
-        command_end = pos + 8 + uint32(self.buffer, pos + 4)
-        if command_end > end:
-            raise ProtocolError("command larger than the read buffer of %d bytes" % len(self.buffer), pos)
-        fields = self._fields
-        kind = scan_command(fields, self.buffer, pos + 8, command_end)
-        handle = self.handles.get(fields.value[1])
-        if kind != _MESSAGE:
-            raise ProtocolError("command %d of %d bytes, above the read buffer" % (kind, size), pos)
-        if handle:
-            handle.on_oversize(self.buffer, fields, command_end, end, size)
-        self._skip = size - (end - pos)
-        return end
+        from ..features.large_frame import pass_over
+
+        return pass_over(self, pos, end, size)
 
     def _frame(self, pos, end):
         buffer = self.buffer
@@ -209,6 +198,8 @@ class Connection:
             if handle:
                 handle.on_reply(kind, number, buffer, fields)
             elif kind == _ERROR and (not self.connected or number == 0xFFFFFFF):
+                from ..features.refused import broker_error
+
                 raise broker_error(value[2], fields.text(buffer, 3), "the connection was refused")
         else:
             handle = self.handles.get(value[1])
@@ -251,11 +242,3 @@ class Connection:
         # may not have been read yet.
         self._begun = now
         return patience
-
-
-def broker_error(code, text, tried):
-    """The exception for a ServerError `code` (-1: the broker gave none) with the broker's own text."""
-    text = "%s: the broker answered %d%s" % (tried, code, " (%s)" % text if text else "")
-    if code == 3:
-        return AuthenticationError(text + ": check the token, its expiry and the broker's key")
-    return PulsarError(text, code)

@@ -1,11 +1,8 @@
 """The way of a handle to the broker that owns its topic: partitions, look-up, redirects, the early opening; sans-io."""
-from ..errors import ConnectError, ProtocolError, PulsarError
+from ..errors import ConnectError, ProtocolError
 from ..port import const, ticks_add
 from ..wire.commands import lookup, partitioned_metadata
-from .connection import broker_error
 from .handle import CLOSED, CLOSING, LOOKING, OPENING, WAITING, Handle
-from .retry import any_below
-from .topic import partition_name
 
 _ERROR = const(14)
 _PARTITIONED_METADATA_RESPONSE = const(22)
@@ -70,7 +67,9 @@ class Finding(Handle):
         if kind != _PARTITIONED_METADATA_RESPONSE:
             self._refused_by(kind, buffer, fields, "partition look-up")
         elif value[3] == _METADATA_FAILED:
-            self._refused(value[4], fields.text(buffer, 5), "partition look-up")
+            from ..features.refused import refused
+
+            refused(self, value[4], fields.text(buffer, 5), "partition look-up")
         elif value[1] > _MOST_PARTITIONS:
             raise ProtocolError("%s: %d partitions" % (self.topic, value[1]))
         elif value[1] > 0:
@@ -81,21 +80,9 @@ class Finding(Handle):
                 self._go(*self._found)
 
     def _on_partitions(self, count):
-        """The topic is the parent of `count` partitions."""
-        partition = self.partition
-        last = partition_name(self.topic, count - 1)
-        if partition < -1 or partition >= count:
-            text = "%s is partitioned: use one of its %d partitions by name, up to %s" % (self.topic, count, last)
-            if self.established:
-                self.retry(PulsarError(text), True)
-            else:
-                self._leave()
-                self.fail(PulsarError(text))
-            return
-        self.topic = partition_name(self.topic, any_below(count) if partition < 0 else partition)
-        self.plain = True
-        self._found = None
-        self._look_up()
+        from ..features.choose_partition import choose
+
+        choose(self, count)
 
     def _on_lookup(self, buffer, fields):
         value = fields.value
@@ -112,7 +99,9 @@ class Finding(Handle):
     def _go(self, response, url, tls_url, proxied, number):
         """What the look-up said. number: its `authoritative`; where it failed the error code, its text as `url`."""
         if response == _FAILED or response < 0:
-            self._refused(number, url, "look-up")
+            from ..features.refused import refused
+
+            refused(self, number, url, "look-up")
             return
         self._proxied = proxied = proxied and (self.service or True)
         redirect = response == _REDIRECT
@@ -163,6 +152,8 @@ class Finding(Handle):
                 self._ready()
         elif self.state == CLOSING:
             if kind == _ERROR:
+                from ..features.refused import broker_error
+
                 self.report(broker_error(fields.value[2], fields.text(buffer, 3), "closing of %s" % self.topic))
             self._leave()
             self._set(CLOSED)

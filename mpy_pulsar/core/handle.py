@@ -1,22 +1,13 @@
 """What a producer and a consumer have in common: being refused, moved, closed, and every deadline; sans-io."""
-from ..errors import AlreadyClosed, ConnectError, ProtocolError, Restored, Timeout
+from ..errors import AlreadyClosed, ConnectError, Restored, Timeout
 from ..port import const, ticks_add, ticks_diff
 from ..wire.commands import close
-from .connection import broker_error
-from .retry import back_off, verdict
+from .retry import back_off
 from .topic import is_partition
 
-_ERROR = const(14)
 _TOPIC_MIGRATED = const(68)
 _OPENINGS = const(0)  # in `counts`, all but the first
 
-_METADATA_ERROR = const(1)
-_CONSUMER_BUSY = const(5)
-_PRODUCER_BUSY = const(16)
-_ENCRYPTION = "Encryption is required"
-
-# A name that our own dead link still holds is free again after two keep-alive intervals of the broker.
-_BUSY_WAIT = const(70000)
 
 # ms after which a place at a broker has proved good: one that is lost sooner counts as a further failure in a row.
 _SETTLED = const(5000)
@@ -47,6 +38,7 @@ class Handle:
     close_kind = 0  # the command that closes it
     opened_kind = 0  # the answer that opens it
     ring = None  # a producer's messages
+    counts = ()  # of a producer or consumer a list, see features/stats
     speculates = False  # may the opening command leave before the look-up's answer?
     partition = -2  # of a partitioned parent: -2 refuses it, -1 takes any, else the one
     due = NEVER  # ms until a producer's open batch is to be transmitted
@@ -147,27 +139,9 @@ class Handle:
     # Trouble
 
     def _refused_by(self, kind, buffer, fields, step):
-        """An answer that is not the success asked for: ERROR, or one that belongs to no such request."""
-        if kind != _ERROR:
-            raise ProtocolError("%s of %s: command %d is no answer to it" % (step, self.topic, kind))
-        self._request = 0
-        self._refused(fields.value[2], fields.text(buffer, 3), step)
+        from ..features.refused import refused_by
 
-    def _refused(self, code, text, step):
-        broker = self.connection.owner.describe()
-        error = broker_error(code, text, "%s of %s at %s" % (step, self.topic, broker))
-        error.broker = broker
-        answer = verdict(code, self.established)
-        if not self.established:
-            if code == _METADATA_ERROR and _ENCRYPTION in text:
-                answer = "f"  # a namespace's policy under a general code: no retry helps whoever waits for the opening
-            elif code == _PRODUCER_BUSY and self._patience < _BUSY_WAIT:
-                self._patience = _BUSY_WAIT
-        if answer == "f":
-            self._leave_open()
-            self.fail(error)
-        else:
-            self.retry(error, answer == "s")
+        refused_by(self, kind, buffer, fields, step)
 
     def retry(self, error, slow=False):
         """Leave the connection and try again later, by a fresh look-up."""
@@ -304,7 +278,9 @@ class Handle:
             left = self._patience - ticks_diff(now, self._born)
             if left <= 0:
                 self._leave_open()
-                self.fail(self._too_late())
+                from ..features.refused import too_late
+
+                self.fail(too_late(self))
                 return NEVER
         else:
             left = NEVER
@@ -324,14 +300,6 @@ class Handle:
                 return left
             left = min(left, step)
         return left
-
-    def _too_late(self):
-        """What ends an opening that took too long: the broker's own word where it holds the name or the topic."""
-        error = self.error
-        if error and (error.code == _PRODUCER_BUSY or error.code == _CONSUMER_BUSY):
-            return error
-        why = "; last error: %s" % error if error else ""
-        return Timeout("opening %s took longer than %d ms%s" % (self.topic, self._patience, why))
 
     # Closing
 

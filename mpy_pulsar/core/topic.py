@@ -1,27 +1,8 @@
-"""Topic names and service URLs, checked before a byte goes to a broker."""
+"""Service URLs and the names of partitions, checked before a byte goes to a broker."""
 from ..port import const
 
 _PLAIN_PORT = const(6650)
 _TLS_PORT = const(6651)
-
-
-def full_topic(name):
-    """A topic's full name, str; ValueError with what is wrong and what is accepted.
-
-    "name" is persistent://public/default/name; "tenant/namespace/name" is persistent; full names pass.
-    """
-    if not isinstance(name, str) or not name:
-        raise ValueError("a topic is a str that is not empty, not %r; lists and patterns are not supported" % (name,))
-    domain, mark, path = name.partition("://")
-    if not mark:
-        domain = "persistent"
-        path = name if "/" in name else "public/default/" + name
-    parts = path.split("/")
-    if domain not in ("persistent", "non-persistent") or len(parts) != 3 or "" in parts:
-        raise ValueError(
-            "topic %r: use NAME, TENANT/NAMESPACE/NAME or persistent://TENANT/NAMESPACE/NAME" % name
-        )
-    return domain + "://" + path
 
 
 def partition_name(topic, index):
@@ -48,23 +29,6 @@ def parse_service_url(url):
     for text in rest.split("/")[0].replace(";", ",").split(","):
         addresses.append(_address(text, _TLS_PORT if tls else _PLAIN_PORT, url))
     return tls, addresses
-
-
-def is_loopback(host):
-    """Does this name or address never leave the machine? bool."""
-    if host == "localhost" or host == "::1":
-        return True
-    parts = host.split(".")
-    return len(parts) == 4 and parts[0] == "127" and all(part.isdigit() for part in parts)
-
-
-def refuse_plaintext(host, error_class):
-    """Raise `error_class` for a secret that would go to `host` in the clear, unless it stays on this machine."""
-    if not is_loopback(host):
-        raise error_class(
-            "the token would go to %s in the clear: use pulsar+ssl://, or allow_plaintext_token=True in a network that"
-            " you trust" % host
-        )
 
 
 def _address(text, default_port, url):

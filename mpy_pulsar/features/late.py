@@ -1,9 +1,9 @@
 """Answers that nobody waits for any more. An opening that was given up may succeed all the same: a broker that looks up
 permissions first may handle the close before the opening that it belongs to, and then hold the name or the subscription
 for as long as the link lives. A close that took too long may yet be refused."""
-from ..core.connection import broker_error
 from ..port import const
 from ..wire.commands import close
+from .refused import broker_error
 
 _ERROR = const(14)
 _MOST = const(8)  # on one link; a broker need not answer all of them

@@ -1,7 +1,7 @@
 """Reader: reads a topic from a place of its own choice, and leaves nothing behind at the broker."""
 import random
 
-from ..consumer import Consumer, permits_of
+from ..consumer import Consumer
 from ..core.consumer_core import ConsumerCore
 from ..core.handle import READY
 from ..core.message_id import MessageId
@@ -38,6 +38,8 @@ def make_reader(
     name = "reader-%05x%05x" % (random.getrandbits(20), random.getrandbits(20))
     if subscription_role_prefix:
         name = subscription_role_prefix + "-" + name
+    from .new_consumer import permits_of
+
     core = ReaderCore(topic, reader_id, timeout, name, 0, 0, permits_of(receiver_queue_size), reader_name or name)
     core.inclusive = bool(start_message_id_inclusive)
     core.acknowledges_unreadable = acknowledge_unreadable

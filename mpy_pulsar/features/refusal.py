@@ -1,9 +1,9 @@
 """What becomes of a frame that the broker refuses, drops, or would not take; loaded with the first one."""
-from ..core.connection import broker_error
 from ..core.retry import verdict
 from ..errors import MessageTooBig, PulsarError
 from ..port import const
 from ..wire.kernels import check
+from .refused import broker_error
 
 _CHECKSUM_ERROR = const(9)
 _NOT_ALLOWED = const(22)

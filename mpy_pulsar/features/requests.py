@@ -1,10 +1,10 @@
 """Questions to the broker that a consumer waits for: sent again with every new link, until their deadline."""
-from ..core.connection import broker_error
 from ..core.handle import NEVER, READY
 from ..errors import AlreadyClosed, ProtocolError, Timeout
 from ..port import const, ticks_add, ticks_diff, ticks_ms
 from ..wire.consumer_requests import get_last_message_id, unsubscribe
 from .extra import Extra, change, extra_of
+from .refused import broker_error
 
 _SUCCESS = const(13)
 _ERROR = const(14)

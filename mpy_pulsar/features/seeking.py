@@ -1,5 +1,4 @@
 """SEEK: the subscription goes on from another place. The broker closes the consumer for it, which is opened again."""
-from ..core.connection import broker_error
 from ..core.handle import NEVER, OPENING, READY
 from ..core.message_id import MessageId
 from ..errors import ProtocolError, Timeout
@@ -9,6 +8,7 @@ from .batch_acks import partial_id
 from .extra import Extra, change, extra_of
 from .part_of_entry import drop_queue
 from .start import Start
+from .refused import broker_error
 
 _SUCCESS = const(13)
 _ERROR = const(14)

@@ -3,8 +3,7 @@ import asyncio
 
 from ..core.clock import Clock
 from ..core.handle import CLOSED, IDLE, NEVER, OPENING, WAITING
-from ..core.retry import verdict
-from ..core.topic import parse_service_url, refuse_plaintext
+from ..core.topic import parse_service_url
 from ..errors import AlreadyClosed, ConnectError, PulsarError
 from ..port import READ_LIMIT, collect, const, ticks_diff, ticks_ms, unix_seconds
 from .link import NO_MEMORY, Link
@@ -91,6 +90,8 @@ class Supervisor:
             if target not in service:
                 return service[self._turn % len(service)], "%s:%d" % target
         if self._plaintext_refused and not tls:
+            from ..features.plaintext import refuse_plaintext
+
             refuse_plaintext(target[0], ConnectError)
         return target, None
 
@@ -187,7 +188,7 @@ class Supervisor:
         self.report(error)
         for handle in list(connection.handles.values()):
             failed = failed or handle.service
-            if error.code == _AUTHENTICATION_ERROR and verdict(error.code, handle.established) == "f":
+            if error.code == _AUTHENTICATION_ERROR and not handle.established:
                 connection.forget(handle)
                 handle.fail(error.again())
             else:

@@ -5,7 +5,7 @@ head (SEND, checksum, MessageMetadata) is written right to left before the entri
 only then are name, sequence id and time known. From then on the frame never changes; it is resent from here until its
 receipt.
 """
-from ..errors import MessageTooBig, QueueFull
+from ..errors import QueueFull
 from ..port import const
 from .commands import wrap
 from .kernels import copy, put_checksum, put_entry
@@ -167,16 +167,10 @@ class BatchRing:
 
     def refuse_unfit(self, size):
         """Raise MessageTooBig for `size` bytes that do not even fit the empty buffer, or that the broker refuses."""
-        if size + self.head_room + ENTRY_HEAD > len(self.buffer):
-            raise MessageTooBig(
-                "a message of %d bytes and its head of up to %d do not fit a send buffer of %d bytes: enlarge"
-                " send_buffer_size" % (size, self.head_room + ENTRY_HEAD, len(self.buffer))
-            )
-        if size > self.largest:
-            raise MessageTooBig(
-                "a message of %d bytes; the broker takes %d beside a frame's metadata: it was not sent"
-                % (size, self.largest)
-            )
+        if size + self.head_room + ENTRY_HEAD > len(self.buffer) or size > self.largest:
+            from ..features.too_big import refuse
+
+            refuse(self, size)
 
     def _place(self, need, number):
         """Where batch `number` would start, its head room first, or -1; `_free_end` is then where its space ends."""

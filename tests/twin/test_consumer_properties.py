@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from mpy_pulsar.consumer import make_consumer
+from mpy_pulsar.features.new_consumer import make_consumer
 from mpy_pulsar.core.handle import CLOSED, IDLE, READY
 from mpy_pulsar.core.message import Message
 from mpy_pulsar.core.message_id import MessageId

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 import mpy_pulsar
-from mpy_pulsar.consumer import Consumer, make_consumer
+from mpy_pulsar.consumer import Consumer
+from mpy_pulsar.features.new_consumer import make_consumer
 from mpy_pulsar.core.message import Message
 from mpy_pulsar.features import options as unbuilt
 from mpy_pulsar.features.reader import Reader, make_reader
-from mpy_pulsar.producer import Producer, make_producer
+from mpy_pulsar.features.new_producer import make_producer
+from mpy_pulsar.producer import Producer
 
 pulsar = pytest.importorskip("pulsar")
 peer = pytest.importorskip("pulsar.asyncio")

@@ -2,7 +2,7 @@
 import asyncio
 
 from mpy_pulsar.errors import QueueFull
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker, Ticket, Watch
 from tests.unit.wire_support import read_batch, read_send
 

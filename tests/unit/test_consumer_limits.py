@@ -29,7 +29,7 @@ def test_a_message_id_of_a_batch_that_no_frame_holds_is_none():
 
 def test_a_delay_that_no_tick_holds_is_refused():
     # Imported first of all, it would need more of a small stack than there is.
-    from mpy_pulsar.consumer import make_consumer
+    from mpy_pulsar.features.new_consumer import make_consumer
 
     def make(delay):
         return make_consumer(fake.TOPIC, 1, fake.TIMEOUT, "sub", negative_ack_redelivery_delay_ms=delay)

@@ -2,7 +2,7 @@
 import asyncio
 
 from mpy_pulsar.core.handle import CLOSED
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker
 from tests.unit.support import raises

@@ -2,14 +2,14 @@
 import asyncio
 
 from mpy_pulsar import Client
-from mpy_pulsar.consumer import make_consumer
+from mpy_pulsar.features.new_consumer import make_consumer
 from mpy_pulsar.core.handle import IDLE, OPENING, READY
 from mpy_pulsar.core.message_id import MessageId
 from mpy_pulsar.errors import ConnectError
 from mpy_pulsar.features import offline
 from mpy_pulsar.features.reader import make_reader
 from mpy_pulsar.port import ticks_add
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import START, TIMEOUT, TOPIC, Broker, Watch
 from tests.unit.support import in_a_loop

@@ -3,7 +3,7 @@ import asyncio
 from array import array
 
 from mpy_pulsar.core.handle import READY
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from mpy_pulsar.wire import batch, kernels_plain
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker
 from tests.unit.support import raises

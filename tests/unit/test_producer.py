@@ -5,7 +5,7 @@ from array import array
 from mpy_pulsar.core.handle import CLOSED
 from mpy_pulsar.errors import AlreadyClosed, MessageTooBig, PulsarError, QueueFull
 from mpy_pulsar.port import LARGE_MESSAGES
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker
 from tests.unit.support import raises

@@ -4,7 +4,7 @@ import asyncio
 from mpy_pulsar.core.handle import READY
 from mpy_pulsar.errors import MessageTooBig, PulsarError, QueueFull
 from mpy_pulsar.port import LARGE_MESSAGES
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker
 from tests.unit.support import raises

@@ -3,7 +3,7 @@ import asyncio
 
 from mpy_pulsar.core.handle import CLOSED, CLOSING, LOOKING, READY
 from mpy_pulsar.errors import ConnectError, MessageTooBig, PulsarError
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker, producer_in_flight, reopen
 from tests.unit.support import raises

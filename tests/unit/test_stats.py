@@ -8,7 +8,7 @@ from mpy_pulsar.errors import ConnectError, PulsarError, Timeout
 from mpy_pulsar.features.refusal import drop
 from mpy_pulsar.features.stats import add_up, stats_of, stats_of_all
 from mpy_pulsar.port import ticks_add
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker, producer_in_flight, reopen
 

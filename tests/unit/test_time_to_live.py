@@ -5,7 +5,7 @@ from mpy_pulsar.core.handle import NEVER
 from mpy_pulsar.errors import ConnectError, Timeout
 from mpy_pulsar.features.send_timeout import SendTimeout
 from mpy_pulsar.port import ticks_add
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker, Ticket, reopen
 from tests.unit.support import raises

@@ -1,6 +1,8 @@
 """Topic names and service URLs: what is accepted, what it becomes, and how what is wrong is named."""
 from mpy_pulsar import AuthenticationToken, Client
-from mpy_pulsar.core.topic import full_topic, is_loopback, parse_service_url
+from mpy_pulsar.core.topic import parse_service_url
+from mpy_pulsar.features.plaintext import is_loopback
+from mpy_pulsar.features.topic_name import full_topic
 from tests.unit.support import raises
 
 

@@ -4,7 +4,7 @@ import asyncio
 from mpy_pulsar.core.handle import NEVER
 from mpy_pulsar.errors import AlreadyClosed, ConnectError, MessageTooBig, QueueFull
 from mpy_pulsar.port import LARGE_MESSAGES
-from mpy_pulsar.producer import make_producer
+from mpy_pulsar.features.new_producer import make_producer
 from tests.unit.fake_broker import TIMEOUT, TOPIC, Broker, Watch, reopen
 from tests.unit.support import raises
 from tests.unit.wire_support import read_batch, read_send
