@@ -197,6 +197,22 @@ def test_a_seek_makes_them_void():
         assert take_data(core) == [b"0", b"1"]
 
 
+def test_a_seek_of_unknown_outcome_makes_them_void_too():
+    for lost in (True, False):
+        broker, core, messages = _taken(2, consumer_type=2)
+        call = Call(MessageId(fake.message_id(0)), None, None, ticks_add(START, TIMEOUT))
+        core.acknowledge(messages[0])
+        extra_of(core, Seek).begin(call, START)
+        assert broker.hear(fake.ACK, _SEEK)
+        if lost:
+            _lose(broker, core)
+        acknowledge_cumulative(core, messages[1])
+        core.acknowledge(messages[1])
+        core.sweep(ticks_add(START, TIMEOUT))
+        assert call.error and core.state == IDLE
+        assert _reopen(core)[1] == [fake.FLOW]
+
+
 def test_a_seek_that_waits_for_the_first_opening_and_is_refused():
     broker, core = Broker(), fake.consumer()
     core.established = True
