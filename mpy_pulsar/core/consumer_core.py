@@ -19,9 +19,8 @@ _SMALLEST_ENTRY = const(6)  # four bytes of size and a payload_size
 _ACK_GROUP_TIME = const(100)  # ms that an acknowledgement waits for others
 _ACKS_GROWN = const(100)  # ids in an ACK that waits for the one before
 _SURE = const(5000)  # ms: who was heard of so long after an ACK has got it
-# Kept over a lost link: ids that wait to be sent, and ACKs that were.
-_IDS_KEPT = 8 if QUEUE_BYTES else 1000
-_ACKS_KEPT = 2 if QUEUE_BYTES else 32
+_SENT_KEPT = const(2)  # ACK frames, over a lost link
+_SENT_KEPT_ON_HOSTS = const(32)
 _SKIPPED = const(2)  # see Entry.done
 _SEEKING = const(-1)  # as the handle's request, see features/seeking: a seek that fails leaves it as open as it was
 _UNLIMITED = const(5252864)  # bytes of the largest frame, where the read buffer has no limit of its own
@@ -324,7 +323,7 @@ class ConsumerCore(Finding):
         acks.append(entry)
         if self.state != READY:
             # They leave with the next opening. What is too much comes again.
-            if len(acks) > _IDS_KEPT:
+            if len(acks) > ACK_GROUP:
                 acks.pop(0)
         # While the ACK before waits to be written, the next one grows: few frames, however many messages.
         elif len(acks) >= ACK_GROUP and (len(acks) >= _ACKS_GROWN or self._ack not in self.connection.control):
@@ -349,7 +348,7 @@ class ConsumerCore(Finding):
             self._ack = ack(self.id, acks[start:start + group])
             self.connection.send(self._ack)
             self._sent.append(self._ack)
-            if len(self._sent) > _ACKS_KEPT:
+            if len(self._sent) > (_SENT_KEPT if QUEUE_BYTES else _SENT_KEPT_ON_HOSTS):
                 self._sent.pop(0)
         # Not before: without memory for a frame all of them leave later, and twice does no harm.
         self._acks = []

@@ -38,6 +38,7 @@ class Seek(Extra):
         super().__init__(core)
         self.call = None  # the one under way
         self._number = 0  # of its request
+        self._asked = False  # has the broker been asked, so that it may have done it?
         self._sought = False  # has the broker done it?
         self._closed = False  # has it closed the consumer?
         self._granted = False  # had that consumer its permits?
@@ -46,7 +47,7 @@ class Seek(Extra):
         """Start a seek; none is under way. What came before and was not taken is not delivered any more."""
         core = self.core
         self.call = call
-        self._sought = False
+        self._sought = self._asked = False
         if core.state == READY:
             core.flush()
             core._deadline = ticks_add(now, core.timeout)
@@ -59,6 +60,7 @@ class Seek(Extra):
         core = self.core
         call = self.call
         self._granted = granted
+        self._asked = True
         self._closed = False
         self._number = core.connection.request(core)
         encoded = None
@@ -83,7 +85,7 @@ class Seek(Extra):
             # A reader's link was lost, and its place is a time that only a seek can name again.
             self.call = Call(None, time, None, core._deadline)
             self.call.waited = False
-            self._sought = False
+            self._sought = self._asked = False
         if not self._sought:
             self._send(False)
             return False
@@ -93,6 +95,12 @@ class Seek(Extra):
 
     def on_lost(self):
         self._number = 0
+        self._give_up()
+
+    def _give_up(self):
+        """Nobody knows whether the broker has done it; if so, acknowledgements of before would undo it."""
+        if self.call and self._asked:
+            self._forget()
 
     def on_closed(self):
         core = self.core
@@ -174,6 +182,7 @@ class Seek(Extra):
         error = Timeout("seek of %s: not done within %d ms%s" % (
             core.topic, core.timeout, "; last error: %s" % core.error if core.error else ""
         ))
+        self._give_up()
         self._finish(error)
         if self._number and core.connection:
             core.retry(error)
