@@ -72,12 +72,19 @@ class _Renamer:
                     for name in imported_names(node)}
         built_in = {node.id for node, kind in self.scopes.kinds.items() if kind == BUILTIN}
         public = self.program.public.roots
-        kept = {name for name in self.program.homes() if name in public or name in imported}
+        named = self._named_in_classes()
+        kept = {name for name in self.program.homes() if name in public or name in imported or name in named}
         free = fresh_names(kept | imported | built_in | self._fixed_locals() | {"micropython", "const"})
         uses = Counter(node.id for node in self.scopes.kinds if self.scopes.is_global(node))
         names = [name for name in self.program.homes() if name not in kept and not name.startswith("__")]
         for name in sorted(names, key=lambda one: (-uses[one], one)):
             self.globals[name] = next(free)
+
+    def _named_in_classes(self) -> set[str]:
+        """Globals that the body of a class names outside of functions: an attribute of their new name would hide them."""
+        return {node.id for one in ast.walk(self.tree) if isinstance(one, ast.ClassDef)
+                for statement in one.body if not isinstance(statement, FUNCTIONS)
+                for node in ast.walk(statement) if isinstance(node, ast.Name) and self.scopes.is_global(node)}
 
     def _fixed_locals(self) -> set[str]:
         """What functions bind under names that stay: parameters given by name, locals of native code."""

@@ -27,14 +27,15 @@ class BuildSet:
         return (*_ROOTS, *self.merged)
 
 
-_PRODUCER, _CONSUMER = f"{PACKAGE}.producer", f"{PACKAGE}.consumer"
+_PRODUCER = (f"{PACKAGE}.producer", f"{PACKAGE}.core.producer_core")
+_CONSUMER = (f"{PACKAGE}.consumer", f"{PACKAGE}.core.consumer_core")
 _CLIENT = f"{PACKAGE}.client.Client"
 SETS = {
     one.name: one
     for one in (
-        BuildSet("producer", (_PRODUCER,), (f"{_CLIENT}.subscribe", f"{_CLIENT}.create_reader")),
-        BuildSet("consumer", (_CONSUMER,), (f"{_CLIENT}.create_producer",)),
-        BuildSet("both", (_PRODUCER, _CONSUMER)),
+        BuildSet("producer", _PRODUCER, (f"{_CLIENT}.subscribe", f"{_CLIENT}.create_reader")),
+        BuildSet("consumer", _CONSUMER, (f"{_CLIENT}.create_producer",)),
+        BuildSet("both", _PRODUCER + _CONSUMER),
     )
 }
 

@@ -15,10 +15,12 @@ from tools.interpreters import ROOT
 from tools.size.measure import STARTS, Cost, Failed, compile_package, import_order, measure
 
 RESULT = ROOT / "build" / "size.json"
+_PRODUCER = ("mpy_pulsar.producer", "mpy_pulsar.core.producer_core")
+_CONSUMER = ("mpy_pulsar.consumer", "mpy_pulsar.core.consumer_core")
 SETS = {
-    "producer": ("mpy_pulsar.client", "mpy_pulsar.producer"),
-    "consumer": ("mpy_pulsar.client", "mpy_pulsar.consumer"),
-    "producer and consumer": ("mpy_pulsar.client", "mpy_pulsar.producer", "mpy_pulsar.consumer"),
+    "producer": ("mpy_pulsar.client", *_PRODUCER),
+    "consumer": ("mpy_pulsar.client", *_CONSUMER),
+    "producer and consumer": ("mpy_pulsar.client", *_PRODUCER, *_CONSUMER),
 }
 # mqtt_as 0.8.3, the usual MQTT client for asyncio on boards: bytes of .mpy, and of heap as the mean of several starts.
 MARK = ("mqtt_as 0.8.3", 11_058, 15_458)
