@@ -14,7 +14,7 @@ def collect():
     """A board frees memory between imports, so that its heap does not break up; here it is a matter of course."""
 
 
-def unload(name):  # noqa: ARG001
+def unload(name):
     """A board forgets modules that have done their work, for the sake of memory; here they may stay."""
 
 

@@ -2,7 +2,6 @@
 import asyncio
 
 from .auth import NoAuthentication
-from .core.topic import parse_service_url
 from .errors import AlreadyClosed
 from .endpoint import Endpoint
 from .net.stream import tls_context
@@ -10,7 +9,6 @@ from .net.supervisor import Supervisor
 from .port import CLOCK_FLOOR, MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms, unload
 
 _COUNTS_MOST = const(8)  # lists that are kept before those of closed handles are added up
-_TIMEOUT_MOST = const(500000000)  # ms; differences of ticks reach no farther than six days
 
 
 class Client:
@@ -47,29 +45,18 @@ class Client:
 
         ValueError: the URL is none, the token would travel in the clear, an option is not supported; with its name.
         """
-        if others:
-            from .features.options import refuse
+        from .features.client_options import check, milliseconds
 
-            refuse("Client", others)
-        tls, addresses = parse_service_url(service_url)
-        if force_tls and not tls:
-            raise ValueError("force_tls: the service URL %r is plaintext; use pulsar+ssl://" % service_url)
-        if operation_timeout_seconds <= 0 or keep_alive_seconds <= 0:
-            raise ValueError("operation_timeout_seconds and keep_alive_seconds must be above 0")
         self.service_url = service_url
         self._authentication = authentication or NoAuthentication()
         self._plaintext_refused = self._authentication.secret and not allow_plaintext_token
-        if self._plaintext_refused and not tls:
-            from .features.plaintext import refuse_plaintext
-
-            for host, _ in addresses:
-                refuse_plaintext(host, ValueError)
-        self._service = addresses
+        tls, self._service = check(service_url, force_tls, self._plaintext_refused, others)
         self._tls = tls and tls_context(
             tls_trust_certs_file_path, tls_validate_hostname, tls_allow_insecure_connection
         )
-        self._timeout = min(int(operation_timeout_seconds * 1000), _TIMEOUT_MOST)
-        self._keep_alive = min(int(keep_alive_seconds * 1000), _TIMEOUT_MOST)
+        self._timeout = milliseconds("operation_timeout_seconds", operation_timeout_seconds)
+        self._keep_alive = milliseconds("keep_alive_seconds", keep_alive_seconds)
+        unload("client_options")
         self._listener_name = listener_name
         self._logger = logger
         self._on_error = on_error

@@ -64,10 +64,9 @@ class Consumer(Endpoint):
 
     def flow(self, permits):
         """With auto_flow=False: the broker may send so many messages more; it sends batches whole."""
-        flow = getattr(self.core, "flow", None)
-        if not flow or permits < 1:
-            raise ValueError("flow(permits) is for auto_flow=False, and permits must be at least 1")
-        flow(permits)
+        from .features.manual_flow import flow
+
+        flow(self.core, permits)
 
     async def acknowledge(self, message):
         """A Message or MessageId is done with; the broker need not send it again.

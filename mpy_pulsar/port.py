@@ -8,7 +8,6 @@ import sys
 if sys.implementation.name == "micropython":
     from gc import collect
     from micropython import const
-    from sys import modules
     from time import gmtime, ticks_add, ticks_diff, ticks_ms, time
 
     _UNIX_OF_2000 = const(946684800)
@@ -22,11 +21,11 @@ if sys.implementation.name == "micropython":
 
     def unload(name):
         """Forget a module of features/ that has done its work; the next import loads it again."""
-        for full in list(modules):
+        for full in list(sys.modules):
             package, _, last = full.rpartition(".")
             if last == name and package.startswith("mpy_pulsar"):
-                del modules[full]
-                delattr(modules[package], name)
+                del sys.modules[full]
+                delattr(sys.modules[package], name)
 
     SEND_BUFFER = 4096  # bytes of a producer's ring
     SEND_TIMEOUT = 0  # ms in which a message must have its receipt; 0: any time

@@ -48,3 +48,11 @@ class ManualFlow:
                 return
             self._out += missing
         core._used = 0
+
+
+def flow(core, permits):
+    """See `Consumer.flow`."""
+    ask = getattr(core, "flow", None)
+    if not ask or permits < 1:
+        raise ValueError("flow(permits) is for auto_flow=False, and permits must be at least 1")
+    ask(permits)

@@ -12,7 +12,9 @@ def address_of(host, port):
     found = _known.get((host, port))
     if not found:
         if not host.replace(".", "").isdigit():
-            _check_network(host)
+            from ..features.network_up import check
+
+            check(host)
         addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         found = _known[host, port] = addresses[_turns[0] % len(addresses)]
     return found
@@ -22,18 +24,3 @@ def forget(address):
     """The link to `address`, (host, port), did not come up: look its name up next time."""
     if _known.pop(address, None):
         _turns[0] += 1
-
-
-def _check_network(host):
-    """Raise OSError where no name can be looked up now; on the RP2040 that would never return."""
-    try:
-        import network  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return
-    if not hasattr(network, "WLAN"):
-        return
-    for other in ("LAN", "PPP", "WIZNET5K"):
-        if hasattr(network, other):
-            return  # that one may be up, and cannot be asked without its object
-    if not network.WLAN(0).isconnected() and not network.WLAN(1).active():
-        raise OSError("no Wi-Fi, so %s cannot be looked up" % host)

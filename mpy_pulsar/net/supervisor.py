@@ -4,7 +4,7 @@ import asyncio
 from ..core.clock import Clock
 from ..core.handle import CLOSED, IDLE, NEVER, OPENING, WAITING
 from ..core.topic import parse_service_url
-from ..errors import AlreadyClosed, ConnectError, PulsarError
+from ..errors import ConnectError, PulsarError
 from ..port import READ_LIMIT, collect, const, ticks_diff, ticks_ms, unix_seconds
 from .link import NO_MEMORY, Link
 from .stream import sleep_ms, wait
@@ -115,16 +115,9 @@ class Supervisor:
             # A fault of ours must not leave anybody waiting for ever.
             self._failure = PulsarError("a fault in the client itself, please report it: %r" % (error,))
             self.report(self._failure)
-        for link in list(self._links.values()):
-            await link.stop()
-        self._links.clear()
-        for handle in list(self.handles):
-            if handle.state != CLOSED:
-                # Its broker will not answer any more, and somebody may be waiting for that.
-                error = self._failure or handle.failure
-                handle.fail(error.again() if error else AlreadyClosed("%s: closed" % handle.topic))
-        if self.turned:
-            self.turned.set()
+        from ..features.ending import stop
+
+        await stop(self)
 
     async def _tend(self, now):
         """Look at everything once: ms until the next deadline."""
@@ -252,17 +245,9 @@ class Supervisor:
 
     async def _give_up_idle(self, handle, wanted):
         """Close a link that no handle is on, to dial another; ConnectError where each has one."""
-        for key in list(self._links):
-            link = self._links[key]
-            if not link.connection.handles:
-                await link.stop()
-                del self._links[key]
-                return
-        if handle not in self._starved:
-            self._starved.append(handle)
-        from ..features.no_link import shortage
+        from ..features.no_link import give_up_idle
 
-        raise shortage(handle, wanted, self._links.values(), self._max_links)
+        await give_up_idle(self, handle, wanted)
 
     def end(self):
         """Stop everything soon; no task and no socket stays behind."""

@@ -102,10 +102,17 @@ def _of_node(node: ast.AST, ours: Mapping[str, str], functions: Mapping[str, ast
         yield "a class inside of a function: move it to the top of the module"
 
 
+def _root(node: ast.expr) -> str:
+    """The name that an expression such as `sys.modules[package]` begins with."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def _of_call(node: ast.Call, ours: Mapping[str, str], functions: Mapping[str, ast.AST],
              outer: Collection[str]) -> Iterator[str]:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
-    if name in BY_TEXT and not (node.args and isinstance(node.args[0], ast.Name) and node.args[0].id in outer):
+    if name in BY_TEXT and not (node.args and _root(node.args[0]) in outer):
         word = node.args[1] if len(node.args) > 1 else None
         if not isinstance(word, ast.Constant) or not isinstance(word.value, str):
             yield f"{name}() with a name made at run time: write the attribute out"

@@ -81,7 +81,7 @@ class _Renamer:
             self.globals[name] = next(free)
 
     def _named_in_classes(self) -> set[str]:
-        """Globals that the body of a class names outside of functions: an attribute of their new name would hide them."""
+        """Globals that a class names outside of its functions: an attribute of their new name would hide them."""
         return {node.id for one in ast.walk(self.tree) if isinstance(one, ast.ClassDef)
                 for statement in one.body if not isinstance(statement, FUNCTIONS)
                 for node in ast.walk(statement) if isinstance(node, ast.Name) and self.scopes.is_global(node)}
