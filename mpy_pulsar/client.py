@@ -35,8 +35,8 @@ class Client:
         received; 2 KB on a board (4 KB with a consumer), up to the broker's maximum on CPython. max_links: connections
         at a time, 2 on a board, 0 for any number as on CPython; a topic on one broker more waits until one is free.
         allow_plaintext_token: send the token over a link that is not encrypted, to other machines than this one.
-        keep_alive_seconds: a broker that has said nothing for so long is asked whether it is there; half of that later
-        the link is given up.
+        keep_alive_seconds: a broker that has said nothing for so long, or half as long while it owes an answer, is asked
+        whether it is there; half of it later the link is given up.
 
         With pulsar+ssl://: tls_trust_certs_file_path: file (PEM or DER) of the authority that signed the brokers'
         certificates, or its bytes; None: the system's store, which boards have not. tls_validate_hostname: does the
@@ -52,8 +52,8 @@ class Client:
         tls, addresses = parse_service_url(service_url)
         if force_tls and not tls:
             raise ValueError("force_tls: the service URL %r is plaintext; use pulsar+ssl://" % service_url)
-        if operation_timeout_seconds <= 0 or keep_alive_seconds <= 0:
-            raise ValueError("operation_timeout_seconds and keep_alive_seconds must be above 0")
+        if operation_timeout_seconds <= 0 or keep_alive_seconds < 0.1:
+            raise ValueError("operation_timeout_seconds must be above 0, keep_alive_seconds at least 0.1")
         self.service_url = service_url
         self._authentication = authentication or NoAuthentication()
         self._plaintext_refused = self._authentication.secret and not allow_plaintext_token
