@@ -34,8 +34,8 @@ class Client:
         received; 2 KB on a board (4 KB with a consumer), up to the broker's maximum on CPython. max_links: connections
         at a time, 2 on a board, 0 for any number as on CPython; a topic on one broker more waits until one is free.
         allow_plaintext_token: send the token over a link that is not encrypted, to other machines than this one.
-        keep_alive_seconds: a broker that has said nothing for so long is asked whether it is there; half of that later
-        the link is given up.
+        keep_alive_seconds: a broker that has said nothing for so long, or for half of it while it owes an answer, is
+        asked whether it is there; half of it later the link is given up.
         wait_for_clock: False: send messages with whatever time a board's clock shows; else they wait until it was set.
 
         With pulsar+ssl://: tls_trust_certs_file_path: file (PEM or DER) of the authority that signed the brokers'

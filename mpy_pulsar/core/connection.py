@@ -28,7 +28,8 @@ _TOPIC_MIGRATED = const(68)
 # GET_OR_CREATE_SCHEMA_RESPONSE
 _REPLIES = b"\x0d\x0e\x11\x16\x18\x1a\x1e\x21\x23\x26\x28"
 
-_KEEP_ALIVE = const(30000)  # ms of silence after which we ask; the answer has half of that
+# ms of silence after which we ask, half of that where the broker owes us an answer; ours has half of it, too.
+_KEEP_ALIVE = const(30000)
 _CONNECT_TIMEOUT = const(10000)  # ms from the first attempt to CONNECTED
 _LATE = const(1000)  # ms by which a deadline may be noticed too late before that says something about ourselves
 _MAX_MESSAGE = const(5242880)  # bytes, where CONNECTED does not say
@@ -224,9 +225,9 @@ class Connection:
         patience = _CONNECT_TIMEOUT
         silent = ticks_diff(now, self._heard)
         if self.connected:
-            if silent < self.keep_alive:
-                return self.keep_alive - silent
             patience = self.keep_alive // 2
+            if silent < (patience if self._waits() else self.keep_alive):
+                return patience - silent % patience
             if not self._pinged:
                 self._pinged = True
                 self._begun = now
@@ -242,3 +243,11 @@ class Connection:
         # may not have been read yet.
         self._begun = now
         return patience
+
+    def _waits(self):
+        """Is there a request or a message without an answer?"""
+        for handle in self.handles.values():
+            ring = handle.ring
+            if ring and ring.oldest < ring.unsent:
+                return True
+        return bool(self._requests)

@@ -119,6 +119,9 @@ class Finding(Handle):
             self.retry(ConnectError("%s: more than %d redirects, the brokers disagree" % (self.topic, _MOST_REDIRECTS)))
             return
         self.move_to = (url, tls_url, proxied, number > 0, not redirect)
+        if proxied:
+            # No topic is opened here. A broker behind a forwarded port does it all the same, and then holds the name.
+            self.speculates = False
         self._leave_open()
 
     def _is_here(self, url, tls_url, proxied):

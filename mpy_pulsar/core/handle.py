@@ -72,6 +72,7 @@ class Handle:
         self._early = 0  # the opening sent before the look-up's answer
         self._found = None  # the look-up's answer, while that about partitions is still to come
         self._failures = 0  # in a row
+        self._mending = 0  # those of them that somebody has to mend
         self._ready_at = None  # tick of the last READY
         self._tries = 0  # since it was READY
         self._lost_for = 0  # ms until the last of them
@@ -175,8 +176,12 @@ class Handle:
         self._settle(now)
         self.error = error
         self._redirects = 0
+        if not self._failures:
+            self._mending = 0
         self._failures += 1
-        self.not_before = ticks_add(now, back_off(self._failures, slow))
+        self._mending += slow
+        # A broker that has just started may say for a moment what is true for ever elsewhere.
+        self.not_before = ticks_add(now, back_off(self._mending if slow else self._failures, slow))
         if self._ready_at is not None:
             if self._tries:
                 self._lost_for += ticks_diff(now, self._lost_at)  # piece by piece: ticks reach no farther than days

@@ -75,13 +75,13 @@ def _bounds(failures, slow, tries=200):
     return min(waits), max(waits), len(set(waits))
 
 
-def test_the_back_off_doubles_from_100_ms_to_30_s():
-    full = 100
-    for failures in range(1, 12):
+def test_the_back_off_grows_from_100_ms_to_30_s():
+    steps = [100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 4800, 6400, 9600, 12800, 19200, 25600, 30000]
+    failures = 0
+    for full in steps + [30000, 30000]:
+        failures += 1
         low, high, _ = _bounds(failures, False)
         assert full // 2 <= low <= high <= full
-        full = min(full * 2, 30000)
-    assert full == 30000
 
 
 def test_the_slow_back_off_grows_to_ten_minutes():

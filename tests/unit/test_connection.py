@@ -233,6 +233,28 @@ def test_keep_alive_asks_after_30_s_and_gives_up_after_45():
         assert "45 s" in str(raises(ConnectError, connection.sweep, ticks_add(start, 45000)))
 
 
+def test_a_broker_that_owes_an_answer_is_asked_after_15_s_and_given_up_after_30():
+    for owed in ("request", "receipt"):
+        broker = Broker()
+        core = fake.producer()
+        if owed == "request":
+            broker.attach(core)
+        else:
+            broker.open(core)
+            core.ring.add(b"on its way")
+            broker.sent(core)
+        connection = broker.connection
+        assert connection.sweep(ticks_add(fake.START, 14999)) == 1 and broker.heard() == []
+        assert connection.sweep(ticks_add(fake.START, 15000)) == 15000
+        broker.hear(fake.PING)
+        assert "30 s" in str(raises(ConnectError, connection.sweep, ticks_add(fake.START, 30000)))
+    # What is owed later is seen within 15 s.
+    broker = Broker()
+    core = fake.producer()
+    broker.open(core)
+    assert broker.connection.sweep(ticks_add(fake.START, 15000)) == 15000 and broker.heard() == []
+
+
 def test_keep_alive_in_other_intervals():
     broker = Broker()
     connection = broker.connection
@@ -267,7 +289,7 @@ def test_any_bytes_count_as_life():
     broker.hear(fake.PING)
     broker.now = ticks_add(fake.START, 44999)
     broker.feed(b"\0")  # not even a frame
-    assert broker.connection.sweep(ticks_add(broker.now, 1)) == 29999
+    assert broker.connection.sweep(ticks_add(broker.now, 1)) == 14999
     broker.connection.sweep(ticks_add(broker.now, 30000))
     broker.hear(fake.PING)
 

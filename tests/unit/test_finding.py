@@ -197,3 +197,15 @@ def test_more_partitions_than_any_topic_has_cost_the_link():
         core.attach(broker.connection, broker.now)
         metadata = broker.heard()[0]
         raises(ProtocolError, _answer, broker, metadata, 1 << 27)
+
+
+def test_behind_a_forwarded_port_no_opening_leaves_early_a_second_time():
+    # A broker there takes it, and the name is held when the opening comes by the way that the look-up says.
+    for proxied, kinds in ((True, [fake.LOOKUP]), (False, [fake.LOOKUP, fake.PRODUCER])):
+        core = fake.producer()
+        broker, (look_up, early) = _asked(core, [fake.LOOKUP, fake.PRODUCER], speculation=1)
+        broker.say(fake.LOOKUP_RESPONSE, 1, THERE, 3, 1, 4, look_up[2], 5, True, 8, proxied)
+        assert core.move_to[2] is proxied
+        core.attach(broker.connection, broker.now)
+        core.retry(PulsarError("lost again"))
+        _asked(core, kinds, speculation=1)

@@ -213,13 +213,12 @@ def test_an_answer_of_the_wrong_kind_opens_nothing():
 
 def test_the_back_off_grows_with_every_failure_and_starts_anew_once_the_place_has_proved_good():
     broker, core = Broker(), fake.producer()
-    full = 100
-    for _ in range(12):
+    steps = (100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200, 4800, 6400, 9600, 12800, 19200, 25600, 30000)
+    for full in steps:
         asked = broker.attach(core)
         broker.say(fake.ERROR, 1, asked[3], 2, 2, 3, "storage")
         assert full // 2 <= core.wait_before(broker.now) <= full
-        full = min(2 * full, 30000)
-    for age, least in ((4999, 15000), (5000, 50), (0, 100)):
+    for age, least in ((4999, 15000), (5000, 50), (0, 75)):
         reopen(broker, core)
         broker.now = ticks_add(broker.now, age)
         broker.say(fake.CLOSE_PRODUCER, 1, 1, 2, fake.NO_REQUEST)

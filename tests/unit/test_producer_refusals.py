@@ -78,7 +78,7 @@ def test_other_refusals_open_the_producer_again_and_resend():
 def test_a_broker_that_refuses_every_frame_is_tried_ever_more_seldom():
     broker, core, frames, tickets = producer_in_flight(2)
     # 2: PersistenceError, up to 30 s; 3: of those that only somebody's hand mends, up to 10 minutes.
-    for code, failures, most in ((2, 11, 30000), (3, 14, 600000)):
+    for code, failures, most in ((2, 18, 30000), (3, 14, 600000)):
         for _ in range(failures):
             _refuse(broker, 0, code)
             wait = core.wait_before(broker.now)

@@ -62,7 +62,7 @@ def _handle(make, established):
         broker.say(core.close_kind, 1, core.id, 2, fake.NO_REQUEST)
         broker.heard()
         core.not_before = None
-    core._failures = 30  # the back-off is at its most, by which slow and fast are told apart
+    core._failures = core._mending = 30  # the back-off is at its most, by which slow and fast are told apart
     core.watch.errors.clear()
     return broker, core
 
@@ -117,13 +117,28 @@ def test_what_is_not_final_opens_once_the_broker_takes_it():
                 assert len(told) == established, (code, established)
 
 
+def test_what_a_broker_says_that_has_just_started_costs_no_minutes():
+    # Long away, then there, and for a moment without its namespaces.
+    broker, core = _handle(fake.producer, True)
+    core._mending = 0
+    for most in (100, 200, 400):
+        _refuse_look_up(broker, core, 11)
+        assert most // 2 <= core.wait_before(broker.now) <= most
+    fake.reopen(broker, core)
+    # What goes on and on is tried ever more seldom, also where other failures come in between.
+    for _ in range(15):
+        core.lost(PulsarError("gone", -6), broker.now)
+        _refuse_look_up(broker, core, 11)
+    assert core.wait_before(broker.now) >= _SLOW_LEAST
+
+
 def test_every_row_before_connected():
     async def check(bench):
         for code in range(26):
             created, established = await bench.adopt("created"), await bench.adopt("established")
             established.established = True
             for core in (created, established):
-                core._failures = 30
+                core._failures = core._mending = 30
             link = bench.link("one")
             link.connection.connected = False
             link.error = AuthenticationError("no") if code == 3 else PulsarError("no", code)

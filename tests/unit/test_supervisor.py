@@ -148,7 +148,7 @@ def test_what_a_broker_says_before_connected_is_tried_again_slowly():
         for code, slow in ((4, True), (6, True), (22, True), (0, False)):
             core = await bench.adopt("a")
             core.established = True
-            core._failures = 20
+            core._failures = core._mending = 20
             link = bench.link("one") or bench.link("two")
             link.connection.connected = False
             link.error = PulsarError("refused", code)
