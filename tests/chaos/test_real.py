@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,9 @@ def check(outcome: Outcome, *deeds: str) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where a broker has its data, for as long as the test runs: tens of megabytes of ledgers need not stay."""
-    yield tmp_path_factory.mktemp("chaos")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a broker has its data."""
+    return tmp_path_factory.mktemp("chaos")
 
 
 def test_one_broker(real_broker_jars: None, boards_and_twin: list[Runtime], folder: Path) -> None:
