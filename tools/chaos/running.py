@@ -63,7 +63,7 @@ def runtimes(
 
 def _twin() -> Runtime:
     commands = {
-        name: (sys.executable, "-X", "dev", "-W", "error", "-u", str(PROGRAMS / f"{name}.py")) for name in _OF_TWIN
+        name: (sys.executable, "-W", "error", "-u", str(PROGRAMS / f"{name}.py")) for name in _OF_TWIN
     }
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return Runtime(_TWIN, commands, environment, dict.fromkeys(_OF_TWIN, ROOT), small=False)
