@@ -162,6 +162,7 @@ class Handle:
         self.move_to = None
         self.report(error)
         self.lost(error, now)
+        self.attend()  # for the next try's time
 
     def lost(self, error, now, slow=False):
         """The connection died of `error`."""

@@ -20,10 +20,10 @@ def runtimes() -> list[Runtime]:
         official.module()
     except ImportError:
         missing("the official client is not installed here (`pip install pulsar-client`)")
-    return running.runtimes(bundles=bundle_of, heaps=running.SMALL_HEAPS)
+    return running.runtimes(bundles=bundle_of)
 
 
 @pytest.fixture(scope="session")
 def boards_and_twin(runtimes: list[Runtime]) -> list[Runtime]:
-    """The twin and the MicroPythons of 32 bits, with larger heaps: what runs beside three Java processes."""
-    return running.runtimes(lambda entry: entry.bits == 32, bundle_of)
+    """The twin and the MicroPythons of 32 bits: what runs beside three Java processes."""
+    return [one for one in runtimes if one.name == runtimes[0].name or "32" in one.name]

@@ -23,6 +23,29 @@ def test_one_link_is_enough_for_a_topic_that_lives_elsewhere():
     with_bench(check, max_links=1)
 
 
+def test_a_link_for_which_there_is_no_memory_is_tried_again_soon():
+    # Found by chaos on a heap of 64 KB, seed 3: the supervisor slept for ten minutes.
+    async def check(bench):
+        def full(*_):
+            raise MemoryError()
+
+        room.Link = full
+        core = await bench.adopt("t")
+        assert core.state == IDLE and "no memory" in str(bench.reports[-1])
+        bench.now = ticks_add(bench.now, 1000)
+        bench.supervisor._wake.clear()
+        pause = await bench.supervisor._tend(bench.now)
+        if bench.supervisor._wake.is_set():
+            pause = await bench.supervisor._tend(bench.now)
+        assert 0 < pause <= 200
+        bench.now = ticks_add(bench.now, pause)
+        room.Link = StillLink
+        await bench.supervisor._tend(bench.now)
+        assert core.connection is bench.link("one").connection
+
+    _with_bench(check)
+
+
 def test_a_topic_that_needs_one_link_too_many_waits_and_says_who_has_them():
     async def check(bench):
         at_one = await bench.adopt("at-one")

@@ -16,7 +16,7 @@ from tools.chaos import fleet, report
 from tools.chaos.dev import DevPlace
 from tools.chaos.real import ClusterPlace, SinglePlace
 from tools.chaos.recovery import Probes
-from tools.chaos.running import FOLDER, SMALL_HEAPS, runtimes
+from tools.chaos.running import FOLDER, HEAPS, SMALL_HEAPS, runtimes
 from tools.chaos.story import Outcome, Plan, tell
 
 _DATA = FOLDER / "data"
@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="default %(default)s")
     parser.add_argument("--minutes", type=float, default=0, help="end then, whatever there was (default: no limit)")
     parser.add_argument("--extensible", action="store_true", help="the cluster with the extensible load manager")
+    parser.add_argument(
+        "--small-heaps", action="store_true", help="with dev: 64 KB for a 32-bit MicroPython instead of 80"
+    )
     parser.add_argument("--clients", type=int, default=2000, help="of the fleet (default %(default)s)")
     return parser
 
@@ -87,7 +90,8 @@ def _single(options: argparse.Namespace) -> int:
 
 def _dev(options: argparse.Namespace) -> int:
     with DevPlace(options.seed) as place:
-        return _tell(tell(place, runtimes(heaps=SMALL_HEAPS), _plan(options, (0.1, 0.5)), _say))
+        heaps = SMALL_HEAPS if options.small_heaps else HEAPS
+        return _tell(tell(place, runtimes(heaps=heaps), _plan(options, (0.1, 0.5)), _say))
 
 
 def _fleet(options: argparse.Namespace) -> int:

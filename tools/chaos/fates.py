@@ -33,7 +33,9 @@ class Told:
         """How many numbers were used, once it has said so."""
         self.places: dict[int, tuple[int, int, int]] = {}
         self.errors: list[str] = []
-        """Those that belong to no call, and what closing raised."""
+        """Those that belong to no call."""
+        self.closing: list[str] = []
+        """What the flush at the end raised, or closing."""
         self.acknowledged = 0
         self.strange: list[str] = []
         """Lines that were not understood, and fates that were told twice."""
@@ -54,8 +56,10 @@ class Told:
         elif kind == "f":
             number, text = rest.split(" ", 1)
             self._refused(int(number), text)
-        elif kind in ("e", "x"):
+        elif kind == "e":
             self.errors.append(rest)
+        elif kind == "x":
+            self.closing.append(rest)
         elif kind == "c":
             self.count = int(rest)
         elif kind == "o":

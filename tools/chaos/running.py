@@ -25,7 +25,7 @@ FOLDER = ROOT / "build" / "chaos"
 SMALL_HEAPS = {32: "64K", 64: "128K"}
 """Of MicroPython by the bits of its words: 64 KB of 32-bit words hold as much as 128 KB of 64-bit ones."""
 HEAPS = {32: "80K", 64: "160K"}
-"""With room for a second link, and for what every kind of error makes the client load."""
+"""The same with room for a second link, and for what every kind of error makes the client load."""
 _ARCHITECTURES = {32: "x86", 64: "x64"}
 _BUNDLES = {"flow": "producer", "drain": "consumer"}
 _OF_TWIN = ("press", "drain")
@@ -63,7 +63,7 @@ def runtimes(
 
 def _twin() -> Runtime:
     commands = {
-        name: (sys.executable, "-X", "dev", "-W", "error", "-u", str(PROGRAMS / f"{name}.py")) for name in _OF_TWIN
+        name: (sys.executable, "-W", "error", "-u", str(PROGRAMS / f"{name}.py")) for name in _OF_TWIN
     }
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return Runtime(_TWIN, commands, environment, dict.fromkeys(_OF_TWIN, ROOT), small=False)

@@ -76,6 +76,7 @@ class Side:
                       if isinstance(found, list) and found]  # fmt: skip
             if self.backlog:
                 lines.append(f"backlog {self.backlog}")
+        lines += [f"at the end: {text}" for text in self.told.closing]
         return "; ".join(lines)
 
 

@@ -56,11 +56,13 @@ async def main():
             await asyncio.sleep_ms(_pause)
             confirmed = _confirm(producer, confirmed)
         await producer.flush()
-        _confirm(producer, confirmed)
+    except PulsarError as error:
+        say("x %s" % error)
+    _confirm(producer, confirmed)
+    try:
         await client.close()
     except PulsarError as error:
         say("x %s" % error)
-        client.shutdown()
     say("c %d" % number)
 
 
