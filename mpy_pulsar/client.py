@@ -8,6 +8,7 @@ from .net.stream import tls_context
 from .net.supervisor import Supervisor
 from .port import CLOCK_FLOOR, MAX_LINKS, READ_LIMIT_CONSUMER, const, ticks_ms, unload
 
+_KEEP_ALIVE_LEAST = const(100)  # ms
 _COUNTS_MOST = const(8)  # lists that are kept before those of closed handles are added up
 
 
@@ -55,7 +56,7 @@ class Client:
             tls_trust_certs_file_path, tls_validate_hostname, tls_allow_insecure_connection
         )
         self._timeout = milliseconds("operation_timeout_seconds", operation_timeout_seconds)
-        self._keep_alive = milliseconds("keep_alive_seconds", keep_alive_seconds)
+        self._keep_alive = milliseconds("keep_alive_seconds", keep_alive_seconds, _KEEP_ALIVE_LEAST)
         unload("client_options")
         self._listener_name = listener_name
         self._logger = logger

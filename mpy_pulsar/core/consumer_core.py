@@ -201,6 +201,7 @@ class ConsumerCore(Finding):
             if not prepare(self, entry, buffer, command):
                 return
         self._queue.append(entry)
+        self._failures = 0  # a good place: a link that is lost from now on is the first
         counts = self.counts
         counts[_ENTRIES] += 1
         if redelivery_count:

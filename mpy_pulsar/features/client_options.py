@@ -22,8 +22,8 @@ def check(service_url, force_tls, plaintext_refused, others):
     return tls, addresses
 
 
-def milliseconds(name, seconds):
-    """An option's seconds in milliseconds; ValueError."""
-    if seconds <= 0:
-        raise ValueError("%s must be above 0" % name)
+def milliseconds(name, seconds, least=1):
+    """An option's seconds in milliseconds, `least` or more; ValueError."""
+    if seconds * 1000 < least:
+        raise ValueError("%s must be at least %g" % (name, least / 1000))
     return min(int(seconds * 1000), _MOST)

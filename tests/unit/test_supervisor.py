@@ -6,9 +6,9 @@ from mpy_pulsar.core.handle import CLOSED, IDLE, LOOKING, OPENING
 from mpy_pulsar.errors import AuthenticationError, ConnectError, PulsarError
 from mpy_pulsar.net import supervisor as room
 from mpy_pulsar.net.link import Link
-from mpy_pulsar.port import ERRORS, ticks_diff
+from mpy_pulsar.port import ERRORS, ticks_add, ticks_diff
 from tests.unit import fake_broker as fake
-from tests.unit.still_links import SERVICE, TURNS, with_bench
+from tests.unit.still_links import SERVICE, TURNS, StillLink, with_bench
 from tests.unit.support import raises
 
 
@@ -43,7 +43,7 @@ def test_a_link_for_which_there_is_no_memory_is_tried_again_soon():
         await bench.supervisor._tend(bench.now)
         assert core.connection is bench.link("one").connection
 
-    _with_bench(check)
+    with_bench(check)
 
 
 def test_a_topic_that_needs_one_link_too_many_waits_and_says_who_has_them():
