@@ -1,8 +1,8 @@
 """Many clients in one process, each with a link of its own: the broker restarts, and all come back without a rush.
 
-After a lost link the n-th attempt follows the one before after 50 to 100 ms times 2^(n-1), by chance. So the n-th comes
-50 to 100 ms times (2^n - 1) after the loss: four in the first second at most, and from t seconds after the loss on, two
-attempts are at least t / 2 apart: in any second that begins then there are at most 1 + 2 / t a client.
+After a lost link the attempts follow one another after 50 to 100 ms times 1, 1.5, 2, 3, 4, 6, 8 and so on, by chance
+(`back_off` in mpy_pulsar/core/retry). So there are at most six in the first second; and t seconds after the loss the
+next wait is at least 0.4 t: in any second that begins then there are at most 1 + 2.5 / t a client.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import math
 import os
 import resource
 import subprocess
@@ -32,8 +31,9 @@ _BEFORE = 2
 _AFTER = 2
 _BACK_SECONDS = 120.0
 _OPENED_AT_A_TIME = 50
-_FIRST_SECOND = 4
+_FIRST_SECOND = 6
 _FIRST_WAIT = 0.05
+_GROWTH = 1.5, 4 / 3  # of the wait, in turn
 _SEND_BUFFER = 4096
 _READ_BUFFER = 4096
 
@@ -60,13 +60,16 @@ class Fleet:
 
     def bound(self, second: int) -> int:
         """Attempts there may be at most in that second since the loss."""
-        return int(self.clients * (_FIRST_SECOND if second < 1 else 1 + 2 / second))
+        return int(self.clients * (_FIRST_SECOND if second < 1 else 1 + 2.5 / second))
 
     def most_attempts(self) -> int:
-        """Attempts there may be at most in all that time: the n-th of a client comes 50 ms times (2^n - 1) after the
-        loss, or later.
-        """
-        return self.clients * int(math.log2((self.down_seconds + self.seconds_to_back) / _FIRST_WAIT + 1))
+        """Attempts there may be at most in all that time, each after the shortest wait."""
+        count, wait, at = 0, _FIRST_WAIT, _FIRST_WAIT
+        while at <= self.down_seconds + self.seconds_to_back:
+            wait *= _GROWTH[count % 2]
+            at += wait
+            count += 1
+        return self.clients * count
 
     @property
     def sound(self) -> bool:
