@@ -1,7 +1,6 @@
 """A consumer without sockets or tasks: permits, entries kept whole and read in place, grouped acknowledgements."""
 from ..errors import ConnectError, ProtocolError
 from ..port import ACK_GROUP, QUEUE_BYTES, collect, const, ticks_add, ticks_diff
-from ..wire.commands import key_values
 from ..wire.consumer_commands import ack, flow, subscribe
 from ..wire.kernels import check
 from ..wire.scanner import Fields, uint32
@@ -73,7 +72,11 @@ class ConsumerCore(Finding):
         self.permits = permits
         self.consumer_type = consumer_type
         self._initial_position = initial_position
-        self._properties = key_values(properties)
+        self._properties = None
+        if properties:
+            from ..wire.properties import key_values
+
+            self._properties = key_values(properties)
         self._queue = []  # entries, oldest first
         self._used = 0  # permits to be given back
         self._flow = None  # the FLOW sent last, and its permits
@@ -129,6 +132,11 @@ class ConsumerCore(Finding):
                 # It has them, or an administrator has moved the subscription back, to have messages sent again.
                 self._sent.clear()
             self._doubts = 2 * self.permits
+        if self.service:
+            # In the cluster that the topic has migrated to, the same ids are those of other messages.
+            self._acks = []
+            self._sent.clear()
+            self._doubts = 0
 
     def start_close(self, now):
         self.flush()

@@ -1,5 +1,5 @@
 """What a producer and a consumer have in common: being refused, moved, closed, and every deadline; sans-io."""
-from ..errors import AlreadyClosed, ConnectError, Restored, Timeout
+from ..errors import AlreadyClosed, ConnectError, Timeout
 from ..port import const, ticks_add, ticks_diff
 from ..wire.commands import close
 from .retry import back_off
@@ -218,9 +218,9 @@ class Handle:
         self.wake()  # what was queued while there was no broker
         if tries:
             try:
-                self.report(Restored("%s: open again at %s after %d ms, at try %d" % (
-                    self.topic, self.connection.owner.describe(), lost_for, tries
-                )))
+                from ..features.restored import restored
+
+                restored(self, lost_for, tries)
             except MemoryError:
                 pass  # it is open all the same
 

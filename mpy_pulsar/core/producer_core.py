@@ -1,7 +1,7 @@
 """A producer without sockets or tasks: its ring of batches, what the broker says of them, and who waits for what."""
 from ..errors import ProtocolError
 from ..port import const, ticks_diff
-from ..wire.commands import key_values, producer
+from ..wire.commands import producer
 from ..wire.scanner import signed
 from .finding import Finding
 from .handle import CLOSING, NEVER, OPENING, READY, nothing
@@ -65,7 +65,11 @@ class ProducerCore(Finding):
         self._named_by_user = name is not None
         self._access_mode = access_mode
         self.speculates = access_mode == 0  # an exclusive one may be queued, which is an answer of its own
-        self._properties = key_values(properties)
+        self._properties = None
+        if properties:
+            from ..wire.properties import key_values
+
+            self._properties = key_values(properties)
         self._epoch = -1
         self._topic_epoch = None
         self._frame_most = 0  # bytes

@@ -1,5 +1,6 @@
 """One partition of a topic that has several; loaded for such a topic."""
-from ..core.retry import any_below
+import random
+
 from ..core.topic import partition_name
 from ..errors import PulsarError
 
@@ -16,7 +17,12 @@ def choose(handle, count):
             handle._leave()
             handle.fail(PulsarError(text))
         return
-    handle.topic = partition_name(handle.topic, any_below(count) if partition < 0 else partition)
+    handle.topic = partition_name(handle.topic, _any_below(count) if partition < 0 else partition)
     handle.plain = True
     handle._found = None
     handle._look_up()
+
+
+def _any_below(count):
+    """A number from 0 to count - 1 by chance; count: at most 2^14 to have even chances on a board."""
+    return random.getrandbits(16) * count >> 16

@@ -58,6 +58,8 @@ class Cumulative(Extra):
 
     def on_lost(self):
         self._sent = self._due = None
+        if self.core.service:
+            self.on_sought()  # another cluster's ids are not these
         if not self._waiting:
             self._last = None  # an administrator may have moved the subscription back
 

@@ -1,4 +1,6 @@
 """The end of a client's links and handles; loaded when it comes."""
+import asyncio
+
 from ..core.handle import CLOSED
 from ..errors import AlreadyClosed
 
@@ -15,3 +17,20 @@ async def stop(supervisor):
             handle.fail(error.again() if error else AlreadyClosed("%s: closed" % handle.topic))
     if supervisor.turned:
         supervisor.turned.set()
+
+
+async def close(client):
+    """See `Client.close`."""
+    if client._closed:
+        return
+    client._closed = True
+    ends = [core.owner.close() for core in client._supervisor.handles] if client._supervisor else []
+    try:
+        for outcome in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+    finally:
+        supervisor = client._supervisor
+        client.shutdown()
+        if supervisor:
+            await supervisor.ended()

@@ -2,7 +2,7 @@
 from time import time_ns
 
 from ..port import const, unix_seconds
-from ..wire.commands import key_values
+from ..wire.properties import key_values
 from ..wire.writer import message
 from .entries import add_entry
 

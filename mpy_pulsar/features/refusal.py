@@ -1,5 +1,5 @@
 """What becomes of a frame that the broker refuses, drops, or would not take; loaded with the first one."""
-from ..core.retry import verdict
+from ..core.verdicts import verdict
 from ..errors import MessageTooBig, PulsarError
 from ..port import const
 from ..wire.kernels import check

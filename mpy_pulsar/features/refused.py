@@ -1,5 +1,5 @@
 """What a broker refuses, and openings that come to nothing; loaded for the first of them."""
-from ..core.retry import verdict
+from ..core.verdicts import verdict
 from ..errors import AuthenticationError, ProtocolError, PulsarError, Timeout
 from ..port import const
 

@@ -9,7 +9,7 @@ import pytest
 
 from mpy_pulsar import Client, PulsarError, Restored
 from mpy_pulsar.consumer import Consumer
-from mpy_pulsar.core.retry import verdict
+from mpy_pulsar.core.verdicts import verdict
 from mpy_pulsar.producer import Producer
 from tests.integration import stored
 from tests.integration.programs import numbered

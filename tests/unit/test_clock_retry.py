@@ -1,6 +1,7 @@
 """The wall clock in two halves, what becomes of a handle by error code, and the bounds of the back-off."""
 from mpy_pulsar.core.clock import Clock
-from mpy_pulsar.core.retry import back_off, verdict
+from mpy_pulsar.core.retry import back_off
+from mpy_pulsar.core.verdicts import verdict
 from mpy_pulsar.port import ticks_add
 
 FINAL, RETRY, SLOW = "frs"

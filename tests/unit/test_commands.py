@@ -1,5 +1,6 @@
 """Commands as whole frames: sizes, type, and the fields that a broker reads."""
 from mpy_pulsar.wire import commands, consumer_commands
+from mpy_pulsar.wire.properties import key_values
 from mpy_pulsar.wire.writer import message
 from tests.unit import fake_broker as fake
 from tests.unit.support import raises
@@ -56,8 +57,8 @@ def test_close_names_its_handle():
 
 
 def test_key_values():
-    assert commands.key_values(None) is None and commands.key_values({}) is None
-    assert message(4, commands.key_values({"k": "v"})) == b"\x22\x06\x0a\x01k\x12\x01v"
+    assert key_values(None) is None and key_values({}) is None
+    assert message(4, key_values({"k": "v"})) == b"\x22\x06\x0a\x01k\x12\x01v"
 
 
 def test_subscribe():

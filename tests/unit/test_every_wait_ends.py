@@ -5,7 +5,7 @@ from mpy_pulsar import MessageId
 from mpy_pulsar.consumer import Consumer
 from mpy_pulsar.core.handle import CLOSED
 from mpy_pulsar.core.producer_core import ProducerCore
-from mpy_pulsar.core.retry import verdict
+from mpy_pulsar.core.verdicts import verdict
 from mpy_pulsar.endpoint import Endpoint
 from mpy_pulsar.errors import AlreadyClosed, AuthenticationError, PulsarError, Timeout
 from mpy_pulsar.features.reader import make_reader

@@ -1,6 +1,6 @@
 """A handle's way to READY and back: look-ups, redirects, refusals by code, deadlines, moves."""
 from mpy_pulsar.core.handle import CLOSED, IDLE, LOOKING, NEVER, OPENING, READY, WAITING
-from mpy_pulsar.core.retry import verdict
+from mpy_pulsar.core.verdicts import verdict
 from mpy_pulsar.errors import AuthenticationError, ConnectError, ProtocolError, PulsarError, Timeout
 from mpy_pulsar.port import ticks_add
 from tests.unit import fake_broker as fake

@@ -34,7 +34,8 @@ class Store:
         """Takes every SEND that was pushed. A fault puts its own here, which calls `complete` or `fail` in its time."""
         self.watchers: list[Callable[[], None]] = []
         """Called after what no command brought about: a write decided later, a delayed message delivered."""
-        self._next_ledger_id = 1
+        # Never those of the broker before: clients remember for a moment what they have acknowledged.
+        self._next_ledger_id = int(time.time())
         self._next_producer_number = 0
         for name, count in (partitioned or {}).items():
             self.create_partitioned(TopicName.parse(name), count)
