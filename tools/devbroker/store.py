@@ -3,6 +3,7 @@
 What a topic loses when its broker restarts or it moves to another is decided here as well (`Store.reload`).
 """
 
+import time
 from collections.abc import Callable, Mapping
 
 from tools.devbroker.access import Producer
