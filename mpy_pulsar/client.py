@@ -1,4 +1,6 @@
 """Client: what an application makes once, and its producers and consumers from it."""
+import asyncio
+
 from .auth import NoAuthentication
 from .errors import AlreadyClosed
 from .endpoint import Endpoint
@@ -188,9 +190,19 @@ class Client:
 
     async def close(self):
         """Close all producers (what they hold is sent first, within operation_timeout_seconds) and consumers."""
-        from .features.ending import close
-
-        await close(self)
+        if self._closed:
+            return
+        self._closed = True
+        ends = [core.owner.close() for core in self._supervisor.handles] if self._supervisor else []
+        try:
+            for outcome in await asyncio.gather(*ends, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    raise outcome
+        finally:
+            supervisor = self._supervisor
+            self.shutdown()
+            if supervisor:
+                await supervisor.ended()
 
     def shutdown(self):
         """Drop everything at once: what was not confirmed yet may be lost, and no broker is told.

@@ -2,7 +2,7 @@
 import asyncio
 
 from .endpoint import Endpoint
-from .errors import QueueFull
+from .errors import AlreadyClosed, PulsarError, QueueFull, Timeout
 from .wire.batch import ENTRY_HEAD
 
 _BYTES = (bytes, bytearray, memoryview)
@@ -148,9 +148,32 @@ class Producer(Endpoint):
 
         Cancelled, it goes on closing, but no longer waits for receipts.
         """
-        from .features.closing import close
-
-        await close(self)
+        core = self.core
+        error = None
+        if not core.failure:
+            # What came after the flush had begun would be taken and then thrown away. Who waits for room is told.
+            self._ring.fail(AlreadyClosed("%s: closed" % core.topic))
+            self.freed.set()
+            try:
+                await asyncio.wait_for(self.flush(), core.timeout / 1000)
+            except asyncio.TimeoutError:
+                error = Timeout(
+                    "%s: closed, messages without a receipt after %d ms: their fate is unknown"
+                    % (core.topic, core.timeout)
+                )
+            except PulsarError as refusal:
+                error = refusal
+            finally:
+                # Also where this is cancelled: the supervisor sees to the rest.
+                self._start_close()
+        elif not isinstance(core.failure, AlreadyClosed):
+            error = core.refused
+            core.refused = None
+            if not self._ring.idle():
+                error = core.failure.again("; messages without a receipt may be stored or not")
+        await self._closed()
+        if error:
+            raise error
 
     def last_sequence_id(self):
         """The highest sequence id that the broker has confirmed, of before this producer too; -1: none."""

@@ -4,7 +4,7 @@ import asyncio
 from ..core.clock import Clock
 from ..core.handle import CLOSED, IDLE, NEVER, OPENING, WAITING
 from ..core.topic import parse_service_url
-from ..errors import ConnectError, PulsarError
+from ..errors import AlreadyClosed, ConnectError, PulsarError
 from ..port import READ_LIMIT, collect, const, ticks_diff, ticks_ms, unix_seconds
 from .link import NO_MEMORY, Link
 from .stream import sleep_ms, wait
@@ -115,9 +115,16 @@ class Supervisor:
             # A fault of ours must not leave anybody waiting for ever.
             self._failure = PulsarError("a fault in the client itself, please report it: %r" % (error,))
             self.report(self._failure)
-        from ..features.ending import stop
-
-        await stop(self)
+        for link in list(self._links.values()):
+            await link.stop()
+        self._links.clear()
+        for handle in list(self.handles):
+            if handle.state != CLOSED:
+                # Its broker will not answer any more, and somebody may be waiting for that.
+                error = self._failure or handle.failure
+                handle.fail(error.again() if error else AlreadyClosed("%s: closed" % handle.topic))
+        if self.turned:
+            self.turned.set()
 
     async def _tend(self, now):
         """Look at everything once: ms until the next deadline."""
