@@ -117,7 +117,7 @@ def test_a_test_that_fails_is_seen(tmp_path: Path) -> None:
     """Asserts are kept in what is bundled of the tests, although mpy-cross would drop them."""
     (tmp_path / "sources" / "tests").mkdir(parents=True)
     (tmp_path / "sources" / "tests" / "wrong.py").write_text(
-        "from mpy_pulsar.core.retry import verdict\n\n"
+        "from mpy_pulsar.core.verdicts import verdict\n\n"
         "def test_wrong():\n    assert verdict(3, False) == 'r', 'it is f'\n")
     bundle = build(ROOT, SETS["producer"], extra={"tests.wrong": ["test_wrong"]},
                    folders={"tests": tmp_path / "sources"})
