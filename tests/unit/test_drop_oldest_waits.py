@@ -12,6 +12,15 @@ from tests.unit.dropping_support import (
 from tests.unit.fake_broker import reopen
 
 
+def _cut_with_one_in_flight():
+    """A broker, and a producer whose link was lost before the receipt of its only message."""
+    broker, producer = opened()
+    producer.send_nowait(b"in flight")
+    broker.sent(producer.core)
+    producer.core.lost(ConnectError("gone"), broker.now)
+    return broker, producer
+
+
 def test_send_waits_where_nothing_can_be_dropped_and_ends_with_an_error_when_dropped():
     async def run():
         broker, producer = opened()
@@ -75,12 +84,9 @@ def test_the_next_flush_tells_of_what_nobody_waited_for():
 
 def test_a_flush_ends_with_its_own_messages_however_often_they_have_moved_up():
     async def run():
-        broker, producer = opened()
+        broker, producer = _cut_with_one_in_flight()
         core = producer.core
         ring = core.ring
-        producer.send_nowait(b"in flight")
-        broker.sent(core)
-        core.lost(ConnectError("gone"), broker.now)
         for _ in range(5):
             producer.send_nowait(bytes(90))
         task = asyncio.create_task(error_of(producer.flush()))
@@ -102,12 +108,9 @@ def test_a_flush_ends_with_its_own_messages_however_often_they_have_moved_up():
 
 def test_a_flush_whose_last_message_is_dropped_waits_for_those_before():
     async def run():
-        broker, producer = opened()
+        broker, producer = _cut_with_one_in_flight()
         core = producer.core
         ring = core.ring
-        producer.send_nowait(b"in flight")
-        broker.sent(core)
-        core.lost(ConnectError("gone"), broker.now)
         for _ in range(2):
             producer.send_nowait(bytes(90))
         task = asyncio.create_task(error_of(producer.flush()))

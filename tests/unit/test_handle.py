@@ -5,27 +5,13 @@ from mpy_pulsar.errors import AuthenticationError, ConnectError, ProtocolError, 
 from mpy_pulsar.port import ticks_add
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import HERE, THERE, TIMEOUT, Broker, reopen
+from tests.unit.handle_support import opened, opening
 from tests.unit.support import is_like, raises
 
 
-def _opening(make=fake.producer):
-    """A broker and a handle whose opening it has not answered yet, with the request's number."""
-    broker, core = Broker(), make()
-    asked = broker.attach(core)
-    return broker, core, asked[3] if asked.kind == fake.PRODUCER else asked[5]
-
-
-def _opened(make=fake.producer):
-    broker, core = Broker(), make()
-    broker.open(core)
-    broker.heard()
-    core.watch.states.clear()
-    return broker, core
-
-
 def _reopening(make=fake.producer):
-    """The same as `_opening` for a handle that was READY before."""
-    broker, core = _opened(make)
+    """The same as `opening` for a handle that was READY before."""
+    broker, core = opened(make)
     broker.say(core.close_kind, 1, core.id, 2, fake.NO_REQUEST)
     core.not_before = None
     core.watch.errors.clear()
@@ -158,7 +144,7 @@ def _check_verdict(broker, core, code, established):
 def test_every_refusal_while_creating_is_treated_by_its_code():
     for make in (fake.producer, fake.consumer):
         for code in range(26):
-            broker, core, number = _opening(make)
+            broker, core, number = opening(make)
             broker.say(fake.ERROR, 1, number, 2, code, 3, "why not")
             _check_verdict(broker, core, code, False)
 
@@ -196,7 +182,7 @@ def test_a_look_up_without_a_response_is_tried_again():
 
 def test_a_namespace_that_requires_encryption_is_final_while_creating():
     text = "Encryption is required in persistent://public/default/t"
-    broker, core, number = _opening()
+    broker, core, number = opening()
     broker.say(fake.ERROR, 1, number, 2, 1, 3, text)
     assert core.state == CLOSED and text in str(core.failure)
     broker, core, number = _reopening()
@@ -206,7 +192,7 @@ def test_a_namespace_that_requires_encryption_is_final_while_creating():
 
 def test_an_answer_of_the_wrong_kind_opens_nothing():
     for make, wrong in ((fake.producer, fake.SUCCESS), (fake.consumer, fake.PRODUCER_SUCCESS), (fake.producer, 24)):
-        broker, core, number = _opening(make)
+        broker, core, number = opening(make)
         raises(ProtocolError, broker.say, wrong, 1, number, 2, "made", 4, number)
         assert core.state != READY
 
@@ -289,7 +275,7 @@ def test_an_established_handle_tries_again_after_a_step_that_took_too_long():
     assert core.wait_before(ticks_add(fake.START, TIMEOUT)) > 0
     broker.hear(core.close_kind)
     for start in (fake.START, ticks_add(0, -100)):
-        broker, core = _opened()
+        broker, core = opened()
         core.lost(ConnectError("gone"), start)
         core.attach(Broker(now=start).connection, start)
         assert core.sweep(start) == TIMEOUT and core.sweep(ticks_add(start, TIMEOUT - 1)) == 1
@@ -298,13 +284,13 @@ def test_an_established_handle_tries_again_after_a_step_that_took_too_long():
 
 
 def test_a_ready_handle_has_no_deadline():
-    _, core = _opened()
+    _, core = opened()
     assert core.sweep(ticks_add(fake.START, 5 * TIMEOUT)) == NEVER and core.state == READY
 
 
 def test_a_lost_link_leaves_the_handle_to_be_looked_up_again():
     for make in (fake.producer, fake.consumer):
-        broker, core = _opened(make)
+        broker, core = opened(make)
         error = ConnectError("gone")
         core.lost(error, broker.now)
         assert core.state == IDLE and core.error is error and core.connection is None and core.failure is None

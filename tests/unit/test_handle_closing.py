@@ -4,27 +4,13 @@ from mpy_pulsar.errors import AlreadyClosed, ConnectError, PulsarError
 from mpy_pulsar.port import ticks_add
 from tests.unit import fake_broker as fake
 from tests.unit.fake_broker import TIMEOUT, Broker
+from tests.unit.handle_support import opened, opening
 from tests.unit.support import raises
-
-
-def _opening(make=fake.producer):
-    """A broker and a handle whose opening it has not answered yet, with the request's number."""
-    broker, core = Broker(), make()
-    asked = broker.attach(core)
-    return broker, core, asked[3] if asked.kind == fake.PRODUCER else asked[5]
-
-
-def _opened(make=fake.producer):
-    broker, core = Broker(), make()
-    broker.open(core)
-    broker.heard()
-    core.watch.states.clear()
-    return broker, core
 
 
 def test_a_late_success_after_the_timeout_leaves_nothing_open():
     for make in (fake.producer, fake.consumer):
-        broker, core, number = _opening(make)
+        broker, core, number = opening(make)
         core.sweep(fake.START)
         core.sweep(ticks_add(fake.START, TIMEOUT))
         assert core.state == CLOSED
@@ -39,7 +25,7 @@ def test_a_late_success_after_the_timeout_leaves_nothing_open():
 
 def test_a_late_answer_that_opens_nothing_is_ignored():
     for kind in (fake.ERROR, fake.SUCCESS):
-        broker, core, number = _opening()
+        broker, core, number = opening()
         core.retry(PulsarError("not now"))
         broker.hear(fake.CLOSE_PRODUCER)
         if kind == fake.SUCCESS:
@@ -67,7 +53,7 @@ def test_answers_that_never_come_are_not_waited_for_in_any_number():
 
 def test_closing_asks_the_broker_and_ends_with_its_answer():
     for make in (fake.producer, fake.consumer):
-        broker, core = _opened(make)
+        broker, core = opened(make)
         core.start_close(broker.now)
         core.start_close(broker.now)
         asked = broker.hear(core.close_kind)
@@ -82,14 +68,14 @@ def test_closing_asks_the_broker_and_ends_with_its_answer():
 
 def test_a_refusal_to_close_is_reported():
     for make in (fake.producer, fake.consumer):
-        broker, core = _opened(make)
+        broker, core = opened(make)
         core.start_close(broker.now)
         number = broker.hear(core.close_kind)[2]
         broker.say(fake.ERROR, 1, number, 2, 1, 3, "no metadata")
         (error,) = core.watch.errors
         assert core.state == CLOSED and error.error() == 1
         assert "closing of %s" % core.topic in str(error) and "no metadata" in str(error)
-        broker, core = _opened(make)
+        broker, core = opened(make)
         core.start_close(broker.now)
         number = broker.hear(core.close_kind)[2]
         broker.say(core.close_kind, 1, core.id, 2, fake.NO_REQUEST)  # it is closed, so what we ask for may be refused
@@ -99,7 +85,7 @@ def test_a_refusal_to_close_is_reported():
 
 def test_a_refusal_to_close_that_nobody_waits_for_any_more_is_reported():
     for kind in (fake.ERROR, fake.SUCCESS):
-        broker, core = _opened()
+        broker, core = opened()
         core.start_close(broker.now)
         number = broker.hear(core.close_kind)[2]
         core.sweep(ticks_add(broker.now, TIMEOUT))
@@ -113,11 +99,11 @@ def test_a_refusal_to_close_that_nobody_waits_for_any_more_is_reported():
 
 
 def test_closing_ends_without_an_answer_too():
-    broker, core = _opened()
+    broker, core = opened()
     core.start_close(broker.now)
     core.lost(ConnectError("gone"), broker.now)
     assert core.state == CLOSED and isinstance(core.failure, AlreadyClosed)
-    broker, core = _opened()
+    broker, core = opened()
     core.start_close(broker.now)
     assert core.sweep(ticks_add(broker.now, TIMEOUT - 1)) == 1
     core.sweep(ticks_add(broker.now, TIMEOUT))
@@ -132,7 +118,7 @@ def test_closing_at_any_stage_before_ready_ends_at_once():
     core.attach(broker.connection, broker.now)
     core.start_close(broker.now)
     assert core.state == CLOSED and [one.kind for one in broker.heard()] == [fake.LOOKUP]
-    broker, core, _ = _opening()
+    broker, core, _ = opening()
     core.start_close(broker.now)
     assert core.state == CLOSED
     broker.hear(fake.CLOSE_PRODUCER)
